@@ -1,0 +1,142 @@
+package abi
+
+// Event is one request to a function. The trigger fills it and the guest reads
+// it. On the host its strings and bytes may be borrowed from the trigger's
+// buffers until Invoke returns or the reply was given, whichever comes first.
+type Event struct {
+	RequestID  string
+	DeadlineMS int64 // Unix milliseconds at which the request is ended
+	// ResponseDeadlineMS is when the answer must be there, Unix milliseconds.
+	// Work after the answer may go on until DeadlineMS.
+	ResponseDeadlineMS int64
+	Function           string
+	Version            string
+	Trigger            string // what sent the event: "http", "invoke", …
+	TraceID            string // W3C traceparent or X-Amzn-Trace-Id, as it came in
+	ContentType        string
+	Entropy            [EntropySize]byte // fresh in every event; filled by the sandbox
+	Headers            Pairs             // names in lower case
+
+	// The following are set for HTTP events only.
+	Method     string
+	Path       string // as on the wire, percent-encoding untouched
+	RawQuery   string
+	Params     Pairs  // route parameters, decoded
+	ClientAddr string // IP address and port of the peer
+
+	// BodySize is the length of the whole body in bytes. Encoding takes it from
+	// Body; after decoding, Body is empty when BodySize is above MaxInlineBody.
+	BodySize uint32
+	Body     []byte
+
+	Unknown []Field
+}
+
+const (
+	eventRequestID        = 1
+	eventDeadline         = 2
+	eventResponseDeadline = 3
+	eventFunction         = 4
+	eventVersion          = 5
+	eventTrigger          = 6
+	eventTraceID          = 7
+	eventContentType      = 8
+	eventEntropy          = 9
+	eventHeaders          = 10
+	eventMethod           = 11
+	eventPath             = 12
+	eventRawQuery         = 13
+	eventParams           = 14
+	eventClientAddr       = 15
+	eventBodySize         = 16
+	eventBody             = 0x100
+)
+
+// AppendEvent appends ev's frame to dst. A body over MaxInlineBody is left out
+// of the frame; only its size is in it.
+func AppendEvent(dst []byte, ev *Event) []byte {
+	w := writeFrame(dst, frameEvent, ev.Unknown)
+	w.str(eventRequestID, ev.RequestID)
+	w.i64(eventDeadline, ev.DeadlineMS)
+	w.i64(eventResponseDeadline, ev.ResponseDeadlineMS)
+	w.str(eventFunction, ev.Function)
+	w.str(eventVersion, ev.Version)
+	w.str(eventTrigger, ev.Trigger)
+	w.str(eventTraceID, ev.TraceID)
+	w.str(eventContentType, ev.ContentType)
+	w.bytes(eventEntropy, ev.Entropy[:])
+	w.pairs(eventHeaders, ev.Headers)
+	w.str(eventMethod, ev.Method)
+	w.str(eventPath, ev.Path)
+	w.str(eventRawQuery, ev.RawQuery)
+	w.pairs(eventParams, ev.Params)
+	w.str(eventClientAddr, ev.ClientAddr)
+	size := ev.BodySize
+	if len(ev.Body) > 0 {
+		size = uint32(len(ev.Body))
+	}
+	w.u32(eventBodySize, size)
+	if len(ev.Body) <= MaxInlineBody {
+		w.bytes(eventBody, ev.Body)
+	}
+	return w.finish()
+}
+
+// Decode sets *ev from the frame b and borrows b's bytes. On error *ev is the
+// zero Event.
+func (ev *Event) Decode(b []byte) error {
+	*ev = Event{}
+	entropy := false
+	err := decodeFields(b, frameEvent, &ev.Unknown, func(typ uint16, data []byte, err *error) bool {
+		switch typ {
+		case eventRequestID:
+			ev.RequestID = readString(data, err)
+		case eventDeadline:
+			ev.DeadlineMS = readI64(data, err)
+		case eventResponseDeadline:
+			ev.ResponseDeadlineMS = readI64(data, err)
+		case eventFunction:
+			ev.Function = readString(data, err)
+		case eventVersion:
+			ev.Version = readString(data, err)
+		case eventTrigger:
+			ev.Trigger = readString(data, err)
+		case eventTraceID:
+			ev.TraceID = readString(data, err)
+		case eventContentType:
+			ev.ContentType = readString(data, err)
+		case eventEntropy:
+			if copy(ev.Entropy[:], data) != EntropySize || len(data) != EntropySize {
+				*err = ErrFieldSize
+			}
+			entropy = true
+		case eventHeaders:
+			ev.Headers = readPairs(data, err)
+		case eventMethod:
+			ev.Method = readString(data, err)
+		case eventPath:
+			ev.Path = readString(data, err)
+		case eventRawQuery:
+			ev.RawQuery = readString(data, err)
+		case eventParams:
+			ev.Params = readPairs(data, err)
+		case eventClientAddr:
+			ev.ClientAddr = readString(data, err)
+		case eventBodySize:
+			ev.BodySize = readU32(data, err)
+		case eventBody:
+			ev.Body = readBytes(data, err)
+		default:
+			return false
+		}
+		return true
+	})
+	inline := uint64(len(ev.Body)) == uint64(ev.BodySize) && len(ev.Body) <= MaxInlineBody
+	if err == nil && (!entropy || !inline && (len(ev.Body) != 0 || ev.BodySize <= MaxInlineBody)) {
+		err = ErrFieldSize
+	}
+	if err != nil {
+		*ev = Event{}
+	}
+	return err
+}

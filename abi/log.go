@@ -1,0 +1,47 @@
+package abi
+
+// LogRecord is one structured log line, given to log.
+type LogRecord struct {
+	Level   int32 // log/slog's numbers: -4 debug, 0 info, 4 warn, 8 error
+	Message string
+	Attrs   Pairs
+	Unknown []Field
+}
+
+const (
+	logLevel   = 1
+	logMessage = 2
+	logAttrs   = 3
+)
+
+// AppendLogRecord appends rec's frame to dst.
+func AppendLogRecord(dst []byte, rec *LogRecord) []byte {
+	w := writeFrame(dst, frameLogRecord, rec.Unknown)
+	w.u32(logLevel, uint32(rec.Level))
+	w.str(logMessage, rec.Message)
+	w.pairs(logAttrs, rec.Attrs)
+	return w.finish()
+}
+
+// Decode sets *rec from the frame b and borrows b's bytes. On error *rec is
+// the zero LogRecord.
+func (rec *LogRecord) Decode(b []byte) error {
+	*rec = LogRecord{}
+	err := decodeFields(b, frameLogRecord, &rec.Unknown, func(typ uint16, data []byte, err *error) bool {
+		switch typ {
+		case logLevel:
+			rec.Level = int32(readU32(data, err))
+		case logMessage:
+			rec.Message = readString(data, err)
+		case logAttrs:
+			rec.Attrs = readPairs(data, err)
+		default:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		*rec = LogRecord{}
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+package abi
+
+import "encoding/binary"
+
+// Pair is a header, a route parameter or a log attribute.
+type Pair struct{ Name, Value string }
+
+// Pairs is an ordered list in which names may repeat.
+type Pairs []Pair
+
+// pairOverhead is what one pair costs beside its bytes: two u32 lengths.
+const pairOverhead = 8
+
+// Get returns the value of the first pair called name, or "". Names compare
+// without regard to ASCII case, as HTTP's do.
+func (p Pairs) Get(name string) string {
+	for i := range p {
+		if equalFold(p[i].Name, name) {
+			return p[i].Value
+		}
+	}
+	return ""
+}
+
+// Has reports whether a pair called name is there.
+func (p Pairs) Has(name string) bool {
+	for i := range p {
+		if equalFold(p[i].Name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lower(a[i]) != lower(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+// readPairs decodes a field of pairs: u32 length, name, u32 length, value,
+// again and again until the field ends.
+func readPairs(data []byte, err *error) Pairs {
+	n, ok := countPairs(data)
+	switch {
+	case !ok || n > MaxPairs:
+		*err = ErrPairs
+		return nil
+	case n == 0:
+		*err = ErrZeroField
+		return nil
+	}
+	pairs := make(Pairs, n)
+	for i := range pairs {
+		pairs[i].Name, data = cutString(data)
+		pairs[i].Value, data = cutString(data)
+	}
+	return pairs
+}
+
+// countPairs walks data without allocating, so that a length a guest made up
+// never decides the size of an allocation.
+func countPairs(data []byte) (n int, ok bool) {
+	for strings := 0; ; strings++ {
+		if len(data) == 0 {
+			return strings / 2, strings%2 == 0
+		}
+		if len(data) < 4 {
+			return 0, false
+		}
+		size := uint64(binary.LittleEndian.Uint32(data))
+		if size > uint64(len(data)-4) {
+			return 0, false
+		}
+		data = data[4+size:]
+	}
+}
+
+func cutString(data []byte) (string, []byte) {
+	n := 4 + int(binary.LittleEndian.Uint32(data))
+	return borrowString(data[4:n]), data[n:]
+}

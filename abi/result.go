@@ -1,0 +1,100 @@
+package abi
+
+// Result is a function's answer, sent with send_response.
+type Result struct {
+	Status      uint32 // HTTP status 200-599; 0 means 200
+	ContentType string // left out when the answer has none
+	Headers     Pairs
+	Body        []byte
+	Unknown     []Field
+}
+
+const (
+	resultStatus      = 1
+	resultContentType = 2
+	resultHeaders     = 3
+	resultBody        = 0x100
+)
+
+// AppendResult appends res's frame to dst.
+func AppendResult(dst []byte, res *Result) []byte {
+	w := writeFrame(dst, frameResult, res.Unknown)
+	w.u32(resultStatus, res.Status)
+	w.str(resultContentType, res.ContentType)
+	w.pairs(resultHeaders, res.Headers)
+	w.bytes(resultBody, res.Body)
+	return w.finish()
+}
+
+// Decode sets *res from the frame b and borrows b's bytes. On error *res is
+// the zero Result. It checks the form of the frame; whether the status and the
+// headers may go on the wire is the trigger's to judge.
+func (res *Result) Decode(b []byte) error {
+	*res = Result{}
+	err := decodeFields(b, frameResult, &res.Unknown, func(typ uint16, data []byte, err *error) bool {
+		switch typ {
+		case resultStatus:
+			res.Status = readU32(data, err)
+		case resultContentType:
+			res.ContentType = readString(data, err)
+		case resultHeaders:
+			res.Headers = readPairs(data, err)
+		case resultBody:
+			res.Body = readBytes(data, err)
+		default:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		*res = Result{}
+	}
+	return err
+}
+
+// Error is a function's own error, sent with send_error. The fields are those
+// of Lambda's error document: errorType, errorMessage, stackTrace.
+type Error struct {
+	Type    string
+	Message string
+	Stack   string // one frame a line; for the log, never for clients
+	Unknown []Field
+}
+
+const (
+	errorType    = 1
+	errorMessage = 2
+	errorStack   = 3
+)
+
+// AppendError appends e's frame to dst.
+func AppendError(dst []byte, e *Error) []byte {
+	w := writeFrame(dst, frameError, e.Unknown)
+	w.str(errorType, e.Type)
+	w.str(errorMessage, e.Message)
+	w.str(errorStack, e.Stack)
+	return w.finish()
+}
+
+// Decode sets *e from the frame b and borrows b's bytes. On error *e is the
+// zero Error.
+func (e *Error) Decode(b []byte) error {
+	*e = Error{}
+	err := decodeFields(b, frameError, &e.Unknown, func(typ uint16, data []byte, err *error) bool {
+		switch typ {
+		case errorType:
+			e.Type = readString(data, err)
+		case errorMessage:
+			e.Message = readString(data, err)
+		case errorStack:
+			e.Stack = readString(data, err)
+		default:
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		*e = Error{}
+	}
+	return err
+}

@@ -1,0 +1,13 @@
+//go:build !wasip1
+
+package sys
+
+import "spore/abi"
+
+func GetNextRequest([]byte) int32    { return abi.Denied.Errno() }
+func BodyRead([]byte, uint32) int32  { return abi.Denied.Errno() }
+func SendResponse([]byte) int32      { return abi.Denied.Errno() }
+func SendError([]byte) int32         { return abi.Denied.Errno() }
+func HTTPStart([]byte) int32         { return abi.Denied.Errno() }
+func SecretGet(string, []byte) int32 { return abi.Denied.Errno() }
+func Log([]byte) int32               { return abi.Denied.Errno() }

@@ -1,0 +1,70 @@
+package guest
+
+import (
+	"errors"
+	"reflect"
+
+	"spore/abi"
+)
+
+var errAnswered = errors.New("guest: the event was answered already")
+
+// Respond sends the answer now and lets the handler go on: the client has its
+// answer, while the handler may work until the event's deadline. What the
+// handler returns afterwards is dropped, and an error it returns goes to the
+// log. A second answer is refused with an error.
+func Respond(res Result) error { return respond(&res) }
+
+// Bounds of an error report, so that it always fits the host's limits.
+const (
+	maxErrorMessage = 8 << 10
+	maxErrorStack   = 32 << 10
+)
+
+// panicError is a panic of the handler.
+type panicError struct {
+	value any
+	stack string
+}
+
+func (e *panicError) Error() string {
+	switch v := e.value.(type) {
+	case error:
+		return v.Error()
+	case string:
+		return v
+	case interface{ String() string }:
+		return v.String()
+	}
+	return "panic with a value of type " + typeName(e.value)
+}
+
+// describe turns a handler's error into the frame the host logs. As in Lambda,
+// errorType is the bare name of the Go type.
+func describe(err error) abi.Error {
+	e := abi.Error{Message: clip(err.Error(), maxErrorMessage)}
+	if p, ok := err.(*panicError); ok {
+		e.Type, e.Stack = typeName(p.value), clip(p.stack, maxErrorStack)
+	} else {
+		e.Type = typeName(err)
+	}
+	return e
+}
+
+func typeName(v any) string {
+	t := reflect.TypeOf(v)
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if name := t.Name(); name != "" {
+		return name
+	}
+	return t.String()
+}
+
+func clip(s string, limit int) string {
+	if len(s) > limit {
+		return s[:limit]
+	}
+	return s
+}

@@ -1,0 +1,104 @@
+// Package function is the vocabulary of the host: what a function is declared
+// as (Spec), which version of it is meant (Ref), how an event reaches it
+// (Invoker) and what can go wrong (Error). It holds no behaviour of its own and
+// imports only abi, so that every other package may speak it.
+package function
+
+import (
+	"context"
+	"time"
+
+	"spore/abi"
+)
+
+// Spec is one function as functions.toml declares it. Config fills it, nobody
+// changes it afterwards.
+type Spec struct {
+	Name   string
+	Source string // absolute path of a Go directory; empty when Module is set
+	Module string // absolute path of a wasm file; empty when Source is set
+
+	Limits Limits
+	Routes []Route
+	Env    map[string]string
+
+	HTTP        []Origin // outbound grants, public addresses only
+	HTTPPrivate []Origin // outbound grants for which private addresses are meant
+	Secrets     []string // names this function may read
+}
+
+// Ref names a version of a function. Version 0 means whichever is live.
+type Ref struct {
+	Name    string
+	Version int
+}
+
+// Limits bound one function. Zero values are replaced by the defaults when the
+// configuration is read; everybody else may rely on them being set.
+type Limits struct {
+	Memory          int64         // bytes of linear memory of one sandbox, a multiple of 64 KiB
+	Timeout         time.Duration // to the end, work after the answer included
+	ResponseTimeout time.Duration // to the answer
+	InitTimeout     time.Duration // of the initialisation at deploy
+	Concurrency     int           // sandboxes at once
+}
+
+// Defaults for what functions.toml leaves out. Timeout and concurrency are
+// wider than Lambda's (3 s, 1000 an account) where that surprises nobody.
+var DefaultLimits = Limits{
+	Memory:      64 << 20,
+	Timeout:     10 * time.Second,
+	InitTimeout: 10 * time.Second,
+	Concurrency: 50,
+}
+
+// Route binds a path of the HTTP listener to a function.
+type Route struct {
+	Method      string // upper case
+	Path        string // "/a/{name}" or "/a/{rest:*}"
+	SlackSecret string // name of the signing secret; empty for no verification
+}
+
+// Origin is a scheme, a host name or IP literal in lower case, and a port.
+type Origin struct {
+	Scheme string // "http" or "https"
+	Host   string
+	Port   string // never empty: 80 or 443 when the URL named none
+}
+
+// String returns the origin as a URL, without the scheme's own port.
+func (o Origin) String() string {
+	host := o.Host
+	for i := range len(host) {
+		if host[i] == ':' {
+			host = "[" + host + "]"
+			break
+		}
+	}
+	if o.Scheme == "http" && o.Port == "80" || o.Scheme == "https" && o.Port == "443" {
+		return o.Scheme + "://" + host
+	}
+	return o.Scheme + "://" + host + ":" + o.Port
+}
+
+// Invoker takes one event to a function. reply is called at most once, with the
+// answer, on the goroutine of Invoke; the Result and the event's bytes are
+// borrowed, the first until reply returns, the second until reply was called or
+// Invoke returns. Invoke itself returns when the function has ended, which may
+// be after the answer. A nil error without a reply does not happen. Calls may
+// overlap.
+type Invoker interface {
+	Invoke(ctx context.Context, ref Ref, ev *abi.Event, reply func(*abi.Result)) (Stats, error)
+}
+
+// Stats is what the host measured about one invocation.
+type Stats struct {
+	Ref        Ref           // the version that served
+	Duration   time.Duration // time in the sandbox, host functions included
+	Restore    time.Duration // to make the sandbox ready, and to clean up after it
+	Host       time.Duration // part of Duration spent in host functions
+	MemoryMax  int64         // limit, bytes
+	MemoryUsed int64         // linear memory at the end, bytes
+	DirtyPages int           // 4 KiB pages of the snapshot the event changed; -1 when not counted
+	Answered   bool
+}
