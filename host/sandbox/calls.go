@@ -1,0 +1,179 @@
+package sandbox
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"spore/abi"
+)
+
+// firstCall is the descriptor of a run's first outbound call. Lower numbers are
+// left to the standard streams and to what libraries believe to be preopened.
+const firstCall = 8
+
+// callBuffer is how much of an answer is read ahead of the guest.
+const callBuffer = 256 << 10
+
+// callTable holds a run's outbound calls by descriptor. The guest's goroutine
+// alone uses it; each call fills itself on a goroutine of its own.
+type callTable struct {
+	open []*call       // nil where closed
+	wake chan struct{} // something became readable
+	wait sync.WaitGroup
+}
+
+// start begins a call and returns its descriptor.
+func (t *callTable) start(r *run, req *abi.HTTPRequest) int32 {
+	i := t.free()
+	if i < 0 {
+		return abi.Overloaded.Errno()
+	}
+	if t.wake == nil {
+		t.wake = make(chan struct{}, 1)
+	}
+	ctx, cancel := context.WithDeadline(r.Context, r.end)
+	c := &call{wake: t.wake, cancel: cancel}
+	c.space.L = &c.mu
+	t.open[i] = c
+	http := r.img.settings.HTTP
+	t.wait.Go(func() { c.fill(http(ctx, req)) })
+	return int32(firstCall + i)
+}
+
+func (t *callTable) free() int {
+	for i, c := range t.open {
+		if c == nil {
+			return i
+		}
+	}
+	if len(t.open) == abi.MaxOpenCalls {
+		return -1
+	}
+	t.open = append(t.open, nil)
+	return len(t.open) - 1
+}
+
+// get returns the call behind a descriptor, or nil.
+func (t *callTable) get(fd uint32) *call {
+	if fd < firstCall || uint64(fd-firstCall) >= uint64(len(t.open)) {
+		return nil
+	}
+	return t.open[fd-firstCall]
+}
+
+func (t *callTable) close(fd uint32) bool {
+	c := t.get(fd)
+	if c == nil {
+		return false
+	}
+	t.open[fd-firstCall] = nil
+	c.close()
+	return true
+}
+
+// closeAll ends what the guest left open and waits for the calls' goroutines.
+func (t *callTable) closeAll() {
+	for i := range t.open {
+		t.close(uint32(firstCall + i))
+	}
+	t.wait.Wait()
+	t.open = nil
+}
+
+// call is one outbound call as the guest reads it: a head frame, the body, the end.
+type call struct {
+	wake   chan<- struct{}
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	space  sync.Cond // buffer was read from, or the call closed
+	buffer []byte
+	ended  bool
+	broken bool // ended without the whole body
+	closed bool
+}
+
+// fill writes head and body to the buffer, as far ahead of the guest as
+// callBuffer allows.
+func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
+	defer c.cancel()
+	c.append(abi.AppendHTTPHead(nil, &head))
+	if body == nil {
+		c.end(false)
+		return
+	}
+	defer body.Close()
+	chunk := make([]byte, 32<<10)
+	for {
+		n, err := body.Read(chunk)
+		if n > 0 && !c.append(chunk[:n]) {
+			return
+		}
+		if err != nil {
+			c.end(err != io.EOF)
+			return
+		}
+	}
+}
+
+// append adds p to the buffer, waiting for room. It reports whether anybody
+// still wants it.
+func (c *call) append(p []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.buffer) >= callBuffer && !c.closed {
+		c.space.Wait()
+	}
+	c.buffer = append(c.buffer, p...)
+	c.notify()
+	return !c.closed
+}
+
+func (c *call) end(broken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended, c.broken = true, broken
+	c.notify()
+}
+
+func (c *call) notify() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// readable reports whether a read would not have to wait.
+func (c *call) readable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.buffer) > 0 || c.ended
+}
+
+// read moves bytes to p. A count of zero with errAgain means "not yet", with
+// success the end.
+func (c *call) read(p []byte) (int, errno) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(p, c.buffer)
+	c.buffer = c.buffer[n:]
+	c.space.Signal()
+	switch {
+	case n > 0 || len(p) == 0:
+		return n, success
+	case !c.ended:
+		return 0, errAgain
+	case c.broken:
+		return 0, errIO
+	}
+	return 0, success
+}
+
+func (c *call) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.space.Signal()
+	c.mu.Unlock()
+	c.cancel()
+}

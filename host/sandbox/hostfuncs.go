@@ -1,0 +1,292 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/wasmbin"
+)
+
+// hostFunc is a function offered to guests. args holds its parameters, one a
+// word; the result is what the guest sees.
+type hostFunc struct {
+	params string // 'i' for i32, 'I' for i64
+	result string
+	call   func(r *run, mem guestMemory, args []uint64) uint64
+}
+
+// hostModules lists everything a guest may import, by module and name.
+func hostModules() map[string]map[string]hostFunc {
+	yield := func(r *run, _ guestMemory, _ []uint64) uint64 { return uint64(r.yield()) }
+	return map[string]map[string]hostFunc{
+		abi.Module:          sporeFuncs(),
+		wasiModule:          wasiFuncs(),
+		wasmbin.YieldModule: {wasmbin.Yield: {"", "I", yield}},
+	}
+}
+
+// sporeFuncs is the ABI of this package's guests: abi/README.md, section imports.
+func sporeFuncs() map[string]hostFunc {
+	i32 := func(fn func(r *run, mem guestMemory, a []uint32) int32) func(*run, guestMemory, []uint64) uint64 {
+		return func(r *run, mem guestMemory, args []uint64) uint64 {
+			var a [4]uint32
+			for i := range args {
+				a[i] = uint32(args[i])
+			}
+			return uint64(uint32(fn(r, mem, a[:len(args)])))
+		}
+	}
+	return map[string]hostFunc{
+		abi.ImportGetNextRequest: {"ii", "i", i32(getNextRequest)},
+		abi.ImportBodyRead:       {"iii", "i", i32(bodyRead)},
+		abi.ImportSendResponse:   {"ii", "i", i32(sendResponse)},
+		abi.ImportSendError:      {"ii", "i", i32(sendError)},
+		abi.ImportHTTPStart:      {"ii", "i", i32(httpStart)},
+		abi.ImportSecretGet:      {"iiii", "i", i32(secretGet)},
+		abi.ImportLog:            {"ii", "i", i32(logRecord)},
+	}
+}
+
+// instantiate registers every host module with the runtime.
+func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
+	for module, funcs := range hostModules() {
+		b := rt.NewHostModuleBuilder(module)
+		for name, fn := range funcs {
+			b.NewFunctionBuilder().WithGoModuleFunction(fn.goFunc(), valueTypes(fn.params), valueTypes(fn.result)).Export(name)
+		}
+		if _, err := b.Instantiate(ctx); err != nil {
+			return fmt.Errorf("instantiate host module %s: %w", module, err)
+		}
+	}
+	return nil
+}
+
+// goFunc adapts f to the engine and takes the time spent in it.
+func (f hostFunc) goFunc() api.GoModuleFunc {
+	return func(ctx context.Context, mod api.Module, stack []uint64) {
+		start := time.Now()
+		r := ctx.(*run)
+		res := f.call(r, guestMemory{mod.Memory()}, stack[:len(f.params)])
+		if f.result != "" {
+			stack[0] = res
+		}
+		r.host += time.Since(start)
+	}
+}
+
+func valueTypes(s string) []api.ValueType {
+	types := make([]api.ValueType, len(s))
+	for i := range s {
+		types[i] = api.ValueTypeI32
+		if s[i] == 'I' {
+			types[i] = api.ValueTypeI64
+		}
+	}
+	return types
+}
+
+// checkImports refuses a module that imports what no host module offers, naming
+// all of it at once.
+func checkImports(m *wasmbin.Module) error {
+	offered := hostModules()
+	delete(offered, wasmbin.YieldModule)
+	var wrong []string
+	for _, im := range m.Imports {
+		fn, ok := offered[im.Module][im.Name]
+		switch {
+		case !ok:
+			wrong = append(wrong, im.Module+"."+im.Name+" does not exist")
+		case !im.Type.Equal(wasmbin.FuncType{Params: wasmTypes(fn.params), Results: wasmTypes(fn.result)}):
+			wrong = append(wrong, im.Module+"."+im.Name+" has another signature")
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	return fmt.Errorf("imports that this host cannot satisfy: %s", strings.Join(wrong, ", "))
+}
+
+func wasmTypes(s string) []wasmbin.ValueType {
+	types := make([]wasmbin.ValueType, len(s))
+	for i := range s {
+		types[i] = wasmbin.I32
+		if s[i] == 'I' {
+			types[i] = wasmbin.I64
+		}
+	}
+	return types
+}
+
+// guestMemory is the checked door to a guest's memory. Views it returns are
+// used within the host function that asked for them and never kept.
+type guestMemory struct{ mem api.Memory }
+
+func (g guestMemory) read(ptr, n uint32) ([]byte, bool) {
+	if g.mem == nil {
+		return nil, false
+	}
+	return g.mem.Read(ptr, n)
+}
+
+func (g guestMemory) write(ptr uint32, b []byte) bool {
+	view, ok := g.read(ptr, uint32(len(b)))
+	copy(view, b)
+	return ok
+}
+
+// copyOut returns a private copy of guest memory, or the kind that refuses it.
+func (g guestMemory) copyOut(ptr, n uint32, limit int) ([]byte, abi.Kind) {
+	if uint64(n) > uint64(limit) {
+		return nil, abi.TooLarge
+	}
+	view, ok := g.read(ptr, n)
+	if !ok {
+		return nil, abi.Invalid
+	}
+	return append([]byte(nil), view...), abi.None
+}
+
+func getNextRequest(r *run, mem guestMemory, a []uint32) int32 {
+	switch r.phase {
+	case phaseInit:
+		panic(errFrozen)
+	case phaseWaiting:
+	default:
+		return r.outOfOrder()
+	}
+	if r.frame == nil {
+		r.frame = abi.AppendEvent(nil, r.ev)
+	}
+	ptr, size := a[0], a[1]
+	if uint64(len(r.frame)) > uint64(size) {
+		return int32(len(r.frame))
+	}
+	if !mem.write(ptr, r.frame) {
+		return abi.Invalid.Errno()
+	}
+	r.phase = phaseServing
+	return int32(len(r.frame))
+}
+
+func bodyRead(r *run, mem guestMemory, a []uint32) int32 {
+	if r.phase != phaseServing {
+		return r.outOfOrder()
+	}
+	ptr, size, offset := a[0], a[1], a[2]
+	if uint64(offset) > uint64(len(r.ev.Body)) {
+		return abi.Invalid.Errno()
+	}
+	rest := r.ev.Body[offset:]
+	rest = rest[:min(uint64(len(rest)), uint64(size))]
+	if !mem.write(ptr, rest) {
+		return abi.Invalid.Errno()
+	}
+	return int32(len(rest))
+}
+
+func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
+	if r.phase != phaseServing {
+		return r.outOfOrder()
+	}
+	r.checkDeadline()
+	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
+	if kind != abi.None {
+		return kind.Errno()
+	}
+	var res abi.Result
+	if err := res.Decode(frame); err != nil {
+		return abi.Invalid.Errno()
+	}
+	if len(res.Body) > abi.MaxBody || len(frame)-len(res.Body) > abi.MaxHead {
+		return abi.TooLarge.Errno()
+	}
+	r.phase = phaseAnswered
+	r.reply(&res)
+	return 0
+}
+
+func sendError(r *run, mem guestMemory, a []uint32) int32 {
+	if r.phase != phaseServing {
+		return r.outOfOrder()
+	}
+	r.checkDeadline()
+	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead)
+	if kind != abi.None {
+		return kind.Errno()
+	}
+	var report abi.Error
+	if err := report.Decode(frame); err != nil {
+		return abi.Invalid.Errno()
+	}
+	r.phase, r.guestErr = phaseAnswered, &report
+	return 0
+}
+
+func httpStart(r *run, mem guestMemory, a []uint32) int32 {
+	switch {
+	case r.phase == phaseInit || r.img.settings.HTTP == nil:
+		return abi.Denied.Errno()
+	case r.phase == phaseWaiting:
+		return r.outOfOrder()
+	}
+	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
+	if kind != abi.None {
+		return kind.Errno()
+	}
+	req := new(abi.HTTPRequest)
+	if err := req.Decode(frame); err != nil {
+		return abi.Invalid.Errno()
+	}
+	if len(req.Body) > abi.MaxBody || len(frame)-len(req.Body) > abi.MaxHead {
+		return abi.TooLarge.Errno()
+	}
+	return r.calls.start(r, req)
+}
+
+func secretGet(r *run, mem guestMemory, a []uint32) int32 {
+	switch {
+	case r.phase == phaseInit || r.img.settings.Secret == nil:
+		return abi.Denied.Errno()
+	case r.phase == phaseWaiting:
+		return r.outOfOrder()
+	}
+	name, kind := mem.copyOut(a[0], a[1], abi.MaxSecretName)
+	if kind != abi.None {
+		return kind.Errno()
+	}
+	value, err := r.img.settings.Secret(string(name))
+	if err != nil {
+		return function.KindOf(err).Errno()
+	}
+	ptr, size := a[2], a[3]
+	if uint64(len(value)) <= uint64(size) && !mem.write(ptr, value) {
+		return abi.Invalid.Errno()
+	}
+	return int32(len(value))
+}
+
+func logRecord(r *run, mem guestMemory, a []uint32) int32 {
+	if r.phase == phaseWaiting {
+		return r.outOfOrder()
+	}
+	frame, kind := mem.copyOut(a[0], a[1], abi.MaxLogRecord)
+	if kind != abi.None {
+		return kind.Errno()
+	}
+	var rec abi.LogRecord
+	if err := rec.Decode(frame); err != nil {
+		return abi.Invalid.Errno()
+	}
+	r.output.record(r, rec)
+	return 0
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,309 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/wasmbin"
+)
+
+const (
+	wasmPage = 64 << 10
+	// fuelSlice is how many loop iterations a guest runs between two yields:
+	// 30-100 us of ordinary code, so that a deadline or the collector waits no
+	// longer, and a yield's cost stays below one per cent.
+	fuelSlice = 10_000
+)
+
+// Image is a prepared version of a function: compiled code and the snapshot
+// every sandbox starts from. It is safe for concurrent use.
+type Image struct {
+	engine   *Engine
+	settings Settings
+	environ  []string // "NAME=value", sorted
+	digest   string   // of the module, lower-case hex SHA-256
+	module   *wasmbin.Module
+	rewrite  *wasmbin.Rewritten
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+	snapshot *snapshot // nil: every sandbox is initialised anew
+	note     string
+	clock    int64 // nanoseconds added to the engine's monotonic clock
+
+	users  atomic.Int64 // sandboxes in use, plus one until Close
+	closed atomic.Bool
+}
+
+// Prepare makes wasm ready to serve. It compiles the module, or takes the code
+// from the engine's directory, and initialises it, or takes the snapshot from
+// there. The error is a *function.Error: Invalid when the module cannot be run
+// here, otherwise what went wrong in its initialisation.
+func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (_ *Image, err error) {
+	img := &Image{engine: e, settings: settings, environ: environ(&settings), digest: Digest(wasm)}
+	img.users.Store(1)
+	defer func() {
+		if err != nil {
+			img.Close()
+		}
+	}()
+	if err := img.compile(ctx, wasm); err != nil {
+		return nil, &function.Error{Kind: abi.Invalid, Op: "load " + settings.Name, Err: err}
+	}
+	if img.snapshot, err = img.loadSnapshot(); err == nil {
+		img.clock = max(0, img.snapshot.monotonic-e.monotonic())
+		return img, nil
+	}
+	if err := img.freeze(ctx); err != nil {
+		return nil, fmt.Errorf("initialise %s: %w", settings.Name, err)
+	}
+	return img, nil
+}
+
+// Digest returns a module's identity: its SHA-256 in lower-case hex.
+func Digest(wasm []byte) string {
+	sum := sha256.Sum256(wasm)
+	return hex.EncodeToString(sum[:])
+}
+
+// environ returns the guest's environment. Without an opinion of the author's,
+// Go guests collect no garbage until three quarters of their memory are used:
+// a short request needs no collection at all.
+func environ(s *Settings) []string {
+	env := map[string]string{"GOGC": "off", "GOMEMLIMIT": strconv.FormatInt(s.MemoryMax/4*3, 10)}
+	maps.Copy(env, s.Env)
+	list := make([]string, 0, len(env))
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (img *Image) compile(ctx context.Context, wasm []byte) error {
+	m, err := wasmbin.Parse(wasm)
+	if err != nil {
+		return err
+	}
+	if err := checkImports(m); err != nil {
+		return err
+	}
+	if err := checkExports(m); err != nil {
+		return err
+	}
+	img.module = m
+	img.rewrite, err = m.Rewrite(wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: fuelSlice})
+	if err != nil {
+		return err
+	}
+	config := wazero.NewRuntimeConfig().WithDebugInfoEnabled(false).WithCompilationCache(img.engine.cache)
+	img.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	if err := instantiateHostModules(ctx, img.runtime); err != nil {
+		return err
+	}
+	img.compiled, err = img.runtime.CompileModule(ctx, img.rewrite.Wasm)
+	return err
+}
+
+// checkExports refuses a module that is not a spore guest, naming what is missing.
+func checkExports(m *wasmbin.Module) error {
+	void := wasmbin.FuncType{}
+	if !m.ExportsMemory(abi.ExportMemory) {
+		return fmt.Errorf("the module does not export its memory as %q", abi.ExportMemory)
+	}
+	if t, ok := m.FuncExport(abi.ExportServe); !ok || !t.Equal(void) {
+		return fmt.Errorf("the module does not export the function %s(); is it a spore function, with guest.Start in its main?", abi.ExportServe)
+	}
+	_, start := m.FuncExport(abi.ExportStart)
+	_, initialize := m.FuncExport(abi.ExportInitialize)
+	if start == initialize {
+		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
+	}
+	for _, name := range []string{abi.ExportStart, abi.ExportInitialize} {
+		if t, ok := m.FuncExport(name); ok && !t.Equal(void) {
+			return fmt.Errorf("export %s has parameters or results", name)
+		}
+	}
+	if t, ok := m.FuncExport(abi.ExportRandom); ok && !t.Equal(wasmbin.FuncType{Results: []wasmbin.ValueType{wasmbin.I64}}) {
+		return fmt.Errorf("export %s does not return one i64", abi.ExportRandom)
+	}
+	return nil
+}
+
+// freeze initialises the module and makes the snapshot. A module whose random
+// numbers would repeat is left without one.
+func (img *Image) freeze(ctx context.Context) error {
+	inst, err := img.boot(ctx)
+	if err != nil {
+		return err
+	}
+	defer inst.close()
+	snap, err := inst.snapshot(img)
+	if err != nil {
+		return err
+	}
+	img.snapshot = snap
+	fresh, err := img.drawsDiffer(ctx)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		img.snapshot.close()
+		img.snapshot = nil
+		img.note = "its random numbers would repeat after a restore, so every request initialises the module anew; rebuild it with this host's SDK"
+		return nil
+	}
+	if err := img.storeSnapshot(snap, inst.bytes()); err != nil {
+		img.note = "the snapshot could not be stored, so a restart initialises again: " + err.Error()
+	}
+	return nil
+}
+
+// drawsDiffer asks two restores for a random number each. Guests that do not
+// export spore_random have no generator of their own to ask.
+func (img *Image) drawsDiffer(ctx context.Context) (bool, error) {
+	if _, ok := img.module.FuncExport(abi.ExportRandom); !ok {
+		return true, nil
+	}
+	var draws [2]uint64
+	for i := range draws {
+		sb, err := img.Open(ctx)
+		if err != nil {
+			return false, err
+		}
+		draws[i], err = sb.random()
+		sb.Close()
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", abi.ExportRandom, err)
+		}
+	}
+	return draws[0] != draws[1], nil
+}
+
+// boot returns a new instance, initialised up to its first get_next_request.
+func (img *Image) boot(ctx context.Context) (*instance, error) {
+	inst, err := img.instantiate(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := img.initialise(ctx, inst); err != nil {
+		inst.close()
+		return nil, err
+	}
+	return inst, nil
+}
+
+func (img *Image) initialise(ctx context.Context, inst *instance) error {
+	for _, seg := range img.module.Data {
+		if !inst.mod.Memory().Write(seg.Offset, seg.Bytes) {
+			return &function.Error{Kind: abi.Invalid, Op: "write data segment", Err: errors.New("it lies outside the memory")}
+		}
+	}
+	end := time.Now().Add(img.settings.InitTimeout)
+	r := &run{Context: ctx, img: img, phase: phaseInit, end: end, respond: end}
+	name := abi.ExportStart
+	if _, ok := img.module.FuncExport(abi.ExportInitialize); ok {
+		name = abi.ExportInitialize
+	}
+	if img.rewrite.Start {
+		if err := r.enter(inst.mod.ExportedFunction(wasmbin.StartExport), inst.memory, nil); err != nil {
+			return err
+		}
+	}
+	err := r.enter(inst.mod.ExportedFunction(name), inst.memory, nil)
+	switch {
+	case errors.Is(err, errFrozen):
+		return nil
+	case err == nil && name == abi.ExportInitialize:
+		return nil
+	case err == nil:
+		return &function.Error{Kind: abi.NoAnswer, Op: "run main", Err: errors.New("it returned without asking for a request; end main with guest.Start(handler)")}
+	case function.KindOf(err) == abi.Deadline:
+		return &function.Error{Kind: abi.Deadline, Op: "run main", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", img.settings.InitTimeout)}
+	}
+	return err
+}
+
+// instance is a live instance of an image's module and its memory.
+type instance struct {
+	mod    api.Module
+	memory *linearMemory
+}
+
+// instantiate makes an instance whose memory begins with b's pages. No code of
+// the guest runs.
+func (img *Image) instantiate(ctx context.Context, b *backing) (*instance, error) {
+	mapped, err := newMapping(uint64(img.settings.MemoryMax), b)
+	if err != nil {
+		return nil, &function.Error{Kind: abi.Overloaded, Op: "make sandbox", Err: err}
+	}
+	memory := &linearMemory{mapping: mapped, limit: uint64(img.settings.MemoryMax)}
+	ctx = experimental.WithMemoryAllocator(ctx, memory)
+	mod, err := img.runtime.InstantiateModule(ctx, img.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err != nil {
+		memory.Free()
+		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + img.settings.Name, Err: err}
+	}
+	return &instance{mod, memory}, nil
+}
+
+// bytes returns the instance's linear memory as it is; valid until close.
+func (inst *instance) bytes() []byte { return inst.memory.bytes()[:inst.mod.Memory().Size()] }
+
+func (inst *instance) close() {
+	_ = inst.mod.Close(context.Background()) // frees the memory; closing cannot fail
+}
+
+// Digest returns the module's identity, lower-case hex SHA-256.
+func (img *Image) Digest() string { return img.digest }
+
+// Note returns what the operator should know about the image, or "".
+func (img *Image) Note() string { return img.note }
+
+func (img *Image) monotonic() int64 { return img.engine.monotonic() + img.clock }
+
+// acquire keeps the image alive for one more user; false after Close.
+func (img *Image) acquire() bool {
+	for {
+		n := img.users.Load()
+		if n == 0 {
+			return false
+		}
+		if img.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (img *Image) release() {
+	if img.users.Add(-1) > 0 {
+		return
+	}
+	if img.runtime != nil {
+		_ = img.runtime.Close(context.Background())
+	}
+	if img.snapshot != nil {
+		img.snapshot.close()
+	}
+}
+
+// Close lets go of the image: no new sandboxes, and its memory and code are
+// freed when the last one in use is closed. Further calls do nothing.
+func (img *Image) Close() {
+	if img.closed.CompareAndSwap(false, true) {
+		img.release()
+	}
+}

@@ -1,0 +1,35 @@
+//go:build !linux
+
+package sandbox
+
+import "fmt"
+
+// backing holds a snapshot's memory: a plain copy where there is no memfd.
+type backing struct{ memory []byte }
+
+func newBacking(memory []byte) (*backing, error) {
+	return &backing{append([]byte(nil), memory...)}, nil
+}
+
+func (b *backing) close() {}
+
+// mapping is the memory of one instance, copied from the snapshot.
+type mapping struct{ region []byte }
+
+func newMapping(size uint64, b *backing) (mapping, error) {
+	m := mapping{make([]byte, size)}
+	if b != nil {
+		if uint64(len(b.memory)) > size {
+			return mapping{}, fmt.Errorf("copy image: %d bytes into %d", len(b.memory), size)
+		}
+		copy(m.region, b.memory)
+	}
+	return m, nil
+}
+
+func (m *mapping) bytes() []byte { return m.region }
+
+func (m *mapping) unmap() { m.region = nil }
+
+// dirtyPages cannot be counted without the kernel's help.
+func (m *mapping) dirtyPages(uint64) int { return -1 }

@@ -1,0 +1,98 @@
+package sandbox
+
+import (
+	"bytes"
+	"strings"
+
+	"spore/abi"
+)
+
+const (
+	maxLogBytes  = 64 << 10 // per event, attacks.md G11; the rest is counted and dropped
+	maxLineBytes = 8 << 10
+	maxTailBytes = 64 << 10 // of stderr kept to find its last message in
+	maxSaidBytes = 2 << 10
+)
+
+// output turns what a guest writes to its standard streams into log lines, and
+// bounds all it logs.
+type output struct {
+	streams [2]bytes.Buffer // unfinished lines of stdout and stderr
+	last    []byte          // the end of stderr, for error messages
+	used    int
+	dropped int
+}
+
+var streamNames = [2]string{"stdout", "stderr"}
+
+// write takes p as written to stream 0 (stdout) or 1 (stderr).
+func (o *output) write(r *run, stream int, p []byte) {
+	if stream == 1 {
+		o.last = append(o.last, p...)
+		o.last = o.last[max(0, len(o.last)-maxTailBytes):]
+	}
+	buf := &o.streams[stream]
+	for len(p) > 0 {
+		line, rest, ended := bytes.Cut(p, []byte("\n"))
+		line = line[:min(len(line), maxLineBytes-buf.Len())]
+		buf.Write(line)
+		if !ended && buf.Len() < maxLineBytes {
+			return
+		}
+		o.line(r, stream)
+		p = rest
+	}
+}
+
+func (o *output) line(r *run, stream int) {
+	text := o.streams[stream].String()
+	o.streams[stream].Reset()
+	if text != "" {
+		o.record(r, abi.LogRecord{Message: text, Attrs: abi.Pairs{{Name: "stream", Value: streamNames[stream]}}})
+	}
+}
+
+// record logs rec when the run's budget allows.
+func (o *output) record(r *run, rec abi.LogRecord) {
+	size := len(rec.Message)
+	for _, a := range rec.Attrs {
+		size += len(a.Name) + len(a.Value)
+	}
+	if o.used+size > maxLogBytes {
+		o.dropped++
+		return
+	}
+	o.used += size
+	r.img.settings.log(r.requestID(), rec)
+}
+
+// flush logs unfinished lines and says what was dropped.
+func (o *output) flush(r *run) {
+	o.line(r, 0)
+	o.line(r, 1)
+	if o.dropped > 0 {
+		r.img.settings.log(r.requestID(), abi.LogRecord{Level: 4, Message: "log truncated: over 64 KiB in one event",
+			Attrs: abi.Pairs{{Name: "dropped", Value: itoa(o.dropped)}}})
+	}
+	o.used, o.dropped = 0, 0
+}
+
+// tail returns what a guest that ended said about it on stderr: the message of a
+// Go panic or fatal error without the goroutine dump behind it, or else the end.
+func (o *output) tail() string {
+	said := string(o.last)
+	for _, mark := range []string{"panic: ", "fatal error: "} {
+		if i := strings.Index(said, mark); i >= 0 {
+			said = said[i:]
+		}
+	}
+	said, _, _ = strings.Cut(strings.TrimSpace(said), "\n\n")
+	return said[max(0, len(said)-maxSaidBytes):]
+}
+
+func (r *run) requestID() string {
+	if r.ev == nil {
+		return ""
+	}
+	return r.ev.RequestID
+}

@@ -1,0 +1,117 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// phase is how far a run has come. It decides which host functions may be
+// called (abi/README.md, state machine).
+type phase uint8
+
+const (
+	phaseInit     phase = iota // initialising: nothing was asked for yet
+	phaseWaiting               // spore_serve was entered, the event not handed out
+	phaseServing               // the event was handed out
+	phaseAnswered              // the answer was given
+)
+
+// The ways host code ends a run from within. They travel through the engine as
+// panics of a host function and come out of the call as errors.
+var (
+	errFrozen   = errors.New("reached get_next_request")
+	errDeadline = errors.New("deadline exceeded")
+)
+
+// exitError is the guest's proc_exit.
+type exitError struct{ code uint32 }
+
+func (e *exitError) Error() string { return "exited" }
+
+// run is one entry into a module: an initialisation, or one event. It is the
+// context that the engine hands through to the host functions, which is how
+// they find the state of the call they belong to. It is used by one goroutine.
+type run struct {
+	context.Context
+	img   *Image
+	phase phase
+
+	end     time.Time // the run is over
+	respond time.Time // the answer must be there
+
+	ev       *abi.Event
+	frame    []byte // ev encoded; valid while serving
+	reply    func(*abi.Result)
+	guestErr *abi.Error
+	misused  bool // a call out of order
+
+	output output
+	calls  callTable
+	host   time.Duration // spent in host functions
+}
+
+// deadline is the next time at which the run must not be going on as it is.
+func (r *run) deadline() time.Time {
+	if r.phase < phaseAnswered {
+		return r.respond
+	}
+	return r.end
+}
+
+// checkDeadline ends the run when its time is over.
+func (r *run) checkDeadline() {
+	if !time.Now().Before(r.deadline()) || r.Err() != nil {
+		panic(errDeadline)
+	}
+}
+
+// yield is called by the guest every time its fuel is used up: it ends a run
+// that is over its deadline, and gives the Go scheduler and the collector a
+// point at which this goroutine can be stopped.
+func (r *run) yield() int64 {
+	r.checkDeadline()
+	runtime.Gosched()
+	return fuelSlice
+}
+
+// outOfOrder notes a call the phase does not allow.
+func (r *run) outOfOrder() int32 {
+	r.misused = true
+	return abi.OutOfOrder.Errno()
+}
+
+// enter calls an exported function of the instance and classifies what came of
+// it. mem is the instance's memory.
+func (r *run) enter(fn api.Function, mem *linearMemory, stack []uint64) error {
+	err := fn.CallWithStack(r, stack)
+	r.calls.closeAll()
+	r.output.flush(r)
+	if err == nil || errors.Is(err, errFrozen) {
+		return err
+	}
+	return r.classify(err, mem)
+}
+
+func (r *run) classify(err error, mem *linearMemory) error {
+	var exit *exitError
+	var internal runtime.Error
+	kind, cause := abi.Trapped, error(&trap{err})
+	switch {
+	case errors.Is(err, errDeadline):
+		kind, cause = abi.Deadline, errDeadline
+	case mem.refused:
+		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
+	case errors.As(err, &exit):
+		kind, cause = abi.Exited, exitCause(exit, r.output.tail())
+	case errors.As(err, &internal):
+		kind, cause = abi.Internal, err
+	}
+	return &function.Error{Kind: kind, Op: "run " + r.img.settings.Name, Err: cause}
+}

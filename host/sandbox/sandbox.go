@@ -1,0 +1,125 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// Sandbox serves one event. It stands exactly at its image's snapshot when Open
+// returns it, and is closed afterwards: no state survives it.
+type Sandbox struct {
+	img     *Image
+	inst    *instance
+	restore time.Duration
+	spent   bool
+}
+
+// Deadlines are the times by which an event's answer and its end must be there.
+type Deadlines struct{ Response, End time.Time }
+
+// Open returns a sandbox. The caller closes it. ctx matters only where the image
+// has no snapshot and the module is initialised here.
+func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
+	start := time.Now()
+	if !img.acquire() {
+		return nil, &function.Error{Kind: abi.NotReady, Op: "open sandbox " + img.settings.Name, Err: errors.New("the version was replaced")}
+	}
+	inst, err := img.open(ctx)
+	if err != nil {
+		img.release()
+		return nil, err
+	}
+	return &Sandbox{img: img, inst: inst, restore: time.Since(start)}, nil
+}
+
+func (img *Image) open(ctx context.Context) (*instance, error) {
+	if img.snapshot == nil {
+		return img.boot(ctx)
+	}
+	inst, err := img.instantiate(ctx, img.snapshot.memory)
+	if err != nil {
+		return nil, err
+	}
+	if err := img.snapshot.restore(img, inst); err != nil {
+		inst.close()
+		return nil, &function.Error{Kind: abi.Internal, Op: "restore " + img.settings.Name, Err: err}
+	}
+	return inst, nil
+}
+
+// Serve takes ev to the guest and returns when the guest has ended. reply is
+// called at most once, from within Serve, when the guest answers; the Result is
+// borrowed until reply returns. ev is borrowed until then, or until Serve
+// returns; its Entropy is filled here. The error is a *function.Error, also when
+// the guest went wrong after its answer. A sandbox serves once.
+func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply func(*abi.Result)) (function.Stats, error) {
+	fillEntropy(ev.Entropy[:])
+	r := &run{Context: ctx, img: sb.img, phase: phaseWaiting, ev: ev, end: d.End, respond: d.Response, reply: reply}
+	start := time.Now()
+	err := sb.enter(r, abi.ExportServe, nil)
+	stats := sb.stats(r, time.Since(start))
+	return stats, err
+}
+
+func (sb *Sandbox) enter(r *run, export string, stack []uint64) error {
+	if sb.spent {
+		panic("sandbox: internal error: serve on a spent sandbox")
+	}
+	sb.spent = true
+	if err := r.enter(sb.inst.mod.ExportedFunction(export), sb.inst.memory, stack); err != nil {
+		return err
+	}
+	return r.verdict()
+}
+
+// verdict judges a run whose guest returned by itself.
+func (r *run) verdict() error {
+	fail := func(kind abi.Kind, cause error) error {
+		return &function.Error{Kind: kind, Op: "run " + r.img.settings.Name, Err: cause}
+	}
+	switch {
+	case r.guestErr != nil:
+		return fail(abi.GuestError, &function.Guest{Report: *r.guestErr})
+	case r.misused:
+		return fail(abi.OutOfOrder, errors.New("the guest called host functions out of order"))
+	case r.phase != phaseAnswered && !time.Now().Before(r.respond):
+		return fail(abi.Deadline, errDeadline)
+	case r.phase != phaseAnswered && r.ev.Trigger != abi.TriggerRandom:
+		return fail(abi.NoAnswer, errors.New("the guest returned without an answer"))
+	}
+	return nil
+}
+
+func (sb *Sandbox) stats(r *run, took time.Duration) function.Stats {
+	used := uint64(sb.inst.mod.Memory().Size())
+	return function.Stats{
+		Duration:   took,
+		Restore:    sb.restore,
+		Host:       r.host,
+		MemoryMax:  sb.img.settings.MemoryMax,
+		MemoryUsed: int64(used),
+		DirtyPages: sb.inst.memory.dirtyPages(used),
+		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
+	}
+}
+
+// random asks the guest for a draw of its own generator.
+func (sb *Sandbox) random() (uint64, error) {
+	end := time.Now().Add(sb.img.settings.InitTimeout)
+	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: sb.img.settings.Name}
+	fillEntropy(ev.Entropy[:])
+	r := &run{Context: context.Background(), img: sb.img, phase: phaseWaiting, ev: ev, end: end, respond: end}
+	stack := []uint64{0}
+	err := sb.enter(r, abi.ExportRandom, stack)
+	return stack[0], err
+}
+
+// Close ends the sandbox. It must not be called while Serve runs.
+func (sb *Sandbox) Close() {
+	sb.inst.close()
+	sb.img.release()
+}

@@ -1,0 +1,388 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// The guest's WASI surface (wasi_snapshot_preview1): clocks, randomness,
+// arguments and environment, standard streams, polling, and descriptors of
+// outbound calls. Everything else exists, so that modules link, and answers
+// ENOSYS. There is no file system.
+
+const wasiModule = "wasi_snapshot_preview1"
+
+// errno is a WASI error number.
+type errno uint32
+
+const (
+	success      errno = 0
+	errAgain     errno = 6
+	errBadf      errno = 8
+	errFault     errno = 21
+	errInval     errno = 28
+	errIO        errno = 29
+	errNoSys     errno = 52
+	errNotSup    errno = 58
+	maxIOVecs          = 1024
+	maxRandom          = 1 << 20 // bytes of one random_get
+	maxPolled          = 1024    // subscriptions of one poll_oneoff
+	filetypeTTY        = 2       // character device
+	filetypeTCP        = 6       // socket stream
+	flagNonblock       = 4
+)
+
+type wasiFunc func(r *run, mem guestMemory, a []uint64) errno
+
+// wasiFuncs is preview1's whole function list with its signatures.
+func wasiFuncs() map[string]hostFunc {
+	funcs := map[string]hostFunc{}
+	for name, params := range map[string]string{
+		"fd_advise": "iIIi", "fd_allocate": "iII", "fd_datasync": "i", "fd_fdstat_set_rights": "iII",
+		"fd_filestat_get": "ii", "fd_filestat_set_size": "iI", "fd_filestat_set_times": "iIIi", "fd_pread": "iiiIi",
+		"fd_pwrite": "iiiIi", "fd_readdir": "iiiIi", "fd_renumber": "ii", "fd_seek": "iIii", "fd_sync": "i",
+		"fd_tell": "ii", "path_create_directory": "iii", "path_filestat_get": "iiiii",
+		"path_filestat_set_times": "iiiiIIi", "path_link": "iiiiiii", "path_open": "iiiiiIIii",
+		"path_readlink": "iiiiii", "path_remove_directory": "iii", "path_rename": "iiiiii", "path_symlink": "iiiii",
+		"path_unlink_file": "iii", "proc_raise": "i", "sock_accept": "iii", "sock_recv": "iiiiii",
+		"sock_send": "iiiii", "sock_shutdown": "ii",
+	} {
+		funcs[name] = wasi(params, func(*run, guestMemory, []uint64) errno { return errNoSys })
+	}
+	for name, fn := range map[string]hostFunc{
+		"args_get":            wasi("ii", argsGet),
+		"args_sizes_get":      wasi("ii", argsSizesGet),
+		"environ_get":         wasi("ii", environGet),
+		"environ_sizes_get":   wasi("ii", environSizesGet),
+		"clock_res_get":       wasi("ii", clockResGet),
+		"clock_time_get":      wasi("iIi", clockTimeGet),
+		"random_get":          wasi("ii", randomGet),
+		"sched_yield":         wasi("", schedYield),
+		"fd_write":            wasi("iiii", fdWrite),
+		"fd_read":             wasi("iiii", fdRead),
+		"fd_close":            wasi("i", fdClose),
+		"fd_fdstat_get":       wasi("ii", fdFdstatGet),
+		"fd_fdstat_set_flags": wasi("ii", fdFdstatSetFlags),
+		"fd_prestat_get":      wasi("ii", noPreopens),
+		"fd_prestat_dir_name": wasi("iii", noPreopens),
+		"poll_oneoff":         wasi("iiii", pollOneoff),
+	} {
+		funcs[name] = fn
+	}
+	funcs["proc_exit"] = hostFunc{"i", "", func(_ *run, _ guestMemory, a []uint64) uint64 {
+		panic(&exitError{uint32(a[0])})
+	}}
+	return funcs
+}
+
+func wasi(params string, fn wasiFunc) hostFunc {
+	return hostFunc{params, "i", func(r *run, mem guestMemory, a []uint64) uint64 { return uint64(fn(r, mem, a)) }}
+}
+
+func (g guestMemory) putU32(ptr uint64, v uint32) errno {
+	return g.put(ptr, binary.LittleEndian.AppendUint32(nil, v))
+}
+
+func (g guestMemory) put(ptr uint64, b []byte) errno {
+	if !g.write(uint32(ptr), b) {
+		return errFault
+	}
+	return success
+}
+
+func argsGet(r *run, mem guestMemory, a []uint64) errno {
+	return putStrings(mem, []string{r.img.settings.Name}, a)
+}
+
+func argsSizesGet(r *run, mem guestMemory, a []uint64) errno {
+	return putSizes(mem, []string{r.img.settings.Name}, a)
+}
+
+func environGet(r *run, mem guestMemory, a []uint64) errno { return putStrings(mem, r.img.environ, a) }
+
+func environSizesGet(r *run, mem guestMemory, a []uint64) errno {
+	return putSizes(mem, r.img.environ, a)
+}
+
+// putStrings writes the pointers of list to a[0] and its bytes, each string
+// ended by a zero, to a[1].
+func putStrings(mem guestMemory, list []string, a []uint64) errno {
+	pointers, data := []byte(nil), []byte(nil)
+	for _, s := range list {
+		pointers = binary.LittleEndian.AppendUint32(pointers, uint32(a[1])+uint32(len(data)))
+		data = append(append(data, s...), 0)
+	}
+	if err := mem.put(a[0], pointers); err != success {
+		return err
+	}
+	return mem.put(a[1], data)
+}
+
+func putSizes(mem guestMemory, list []string, a []uint64) errno {
+	size := 0
+	for _, s := range list {
+		size += len(s) + 1
+	}
+	if err := mem.putU32(a[0], uint32(len(list))); err != success {
+		return err
+	}
+	return mem.putU32(a[1], uint32(size))
+}
+
+func clockResGet(_ *run, mem guestMemory, a []uint64) errno {
+	if uint32(a[0]) > 1 {
+		return errInval
+	}
+	return mem.put(a[1], binary.LittleEndian.AppendUint64(nil, 1))
+}
+
+func clockTimeGet(r *run, mem guestMemory, a []uint64) errno {
+	var t int64
+	switch uint32(a[0]) {
+	case 0:
+		t = r.img.engine.now().UnixNano()
+	case 1:
+		t = r.img.monotonic()
+	default:
+		return errInval
+	}
+	return mem.put(a[2], binary.LittleEndian.AppendUint64(nil, uint64(t)))
+}
+
+func randomGet(_ *run, mem guestMemory, a []uint64) errno {
+	if uint32(a[1]) > maxRandom {
+		return errInval
+	}
+	view, ok := mem.read(uint32(a[0]), uint32(a[1]))
+	if !ok {
+		return errFault
+	}
+	fillEntropy(view)
+	return success
+}
+
+func schedYield(r *run, _ guestMemory, _ []uint64) errno {
+	r.yield()
+	return success
+}
+
+func noPreopens(*run, guestMemory, []uint64) errno { return errBadf }
+
+func fdClose(r *run, _ guestMemory, a []uint64) errno {
+	if uint32(a[0]) <= 2 {
+		return success
+	}
+	if !r.calls.close(uint32(a[0])) {
+		return errBadf
+	}
+	return success
+}
+
+// fdFdstatGet describes the standard streams as terminals and a call as a
+// non-blocking socket, which makes Go's poller wait for it.
+func fdFdstatGet(r *run, mem guestMemory, a []uint64) errno {
+	var stat [24]byte
+	switch fd := uint32(a[0]); {
+	case fd <= 2:
+		stat[0] = filetypeTTY
+	case r.calls.get(fd) != nil:
+		stat[0], stat[2] = filetypeTCP, flagNonblock
+	default:
+		return errBadf
+	}
+	const rights = 1<<1 | 1<<6 | 1<<27 // fd_read, fd_write, poll_fd_readwrite
+	binary.LittleEndian.PutUint64(stat[8:], rights)
+	return mem.put(a[1], stat[:])
+}
+
+// fdFdstatSetFlags accepts what is already so.
+func fdFdstatSetFlags(r *run, _ guestMemory, a []uint64) errno {
+	switch fd, flags := uint32(a[0]), uint32(a[1]); {
+	case fd <= 2:
+		return success
+	case r.calls.get(fd) == nil:
+		return errBadf
+	case flags != flagNonblock:
+		return errNotSup
+	}
+	return success
+}
+
+// eachBuffer calls fn with the buffers of an iovec array, until fn says stop.
+func (g guestMemory) eachBuffer(ptr, n uint64, fn func(buf []byte) bool) errno {
+	if uint32(n) > maxIOVecs {
+		return errInval
+	}
+	vecs, ok := g.read(uint32(ptr), uint32(n)*8)
+	if !ok {
+		return errFault
+	}
+	for ; len(vecs) > 0; vecs = vecs[8:] {
+		buf, ok := g.read(binary.LittleEndian.Uint32(vecs), binary.LittleEndian.Uint32(vecs[4:]))
+		if !ok {
+			return errFault
+		}
+		if !fn(buf) {
+			return success
+		}
+	}
+	return success
+}
+
+func fdWrite(r *run, mem guestMemory, a []uint64) errno {
+	fd := uint32(a[0])
+	if fd != 1 && fd != 2 {
+		return errBadf
+	}
+	written := uint32(0)
+	err := mem.eachBuffer(a[1], a[2], func(buf []byte) bool {
+		r.output.write(r, int(fd)-1, buf)
+		written += uint32(len(buf))
+		return true
+	})
+	if err != success {
+		return err
+	}
+	return mem.putU32(a[3], written)
+}
+
+// fdRead reads from a call; standard input is empty.
+func fdRead(r *run, mem guestMemory, a []uint64) errno {
+	if uint32(a[0]) == 0 {
+		return mem.putU32(a[3], 0)
+	}
+	c := r.calls.get(uint32(a[0]))
+	if c == nil {
+		return errBadf
+	}
+	total, state := 0, success
+	err := mem.eachBuffer(a[1], a[2], func(buf []byte) bool {
+		var n int
+		n, state = c.read(buf)
+		total += n
+		return n == len(buf)
+	})
+	switch {
+	case err != success:
+		return err
+	case total == 0 && state != success:
+		return state
+	}
+	return mem.putU32(a[3], uint32(total))
+}
+
+// A subscription and an event of poll_oneoff, as preview1 lays them out.
+const (
+	subscriptionSize = 48
+	eventSize        = 32
+	pollClock        = 0
+	pollRead         = 1
+	pollWrite        = 2
+)
+
+// pollOneoff waits until one of the guest's subscriptions is ready, and no
+// longer than the run's deadline.
+func pollOneoff(r *run, mem guestMemory, a []uint64) errno {
+	n := uint32(a[2])
+	if n == 0 || n > maxPolled {
+		return errInval
+	}
+	view, ok := mem.read(uint32(a[0]), n*subscriptionSize)
+	if !ok {
+		return errFault
+	}
+	subs := append([]byte(nil), view...)
+	alarm, errno := earliest(r, subs)
+	if errno != success {
+		return errno
+	}
+	for {
+		events := ready(r, subs, alarm)
+		if len(events) > 0 {
+			if err := mem.put(a[1], events); err != success {
+				return err
+			}
+			return mem.putU32(a[3], uint32(len(events)/eventSize))
+		}
+		r.waitUntil(alarm)
+	}
+}
+
+// earliest returns when the first clock subscription fires; zero means never.
+func earliest(r *run, subs []byte) (time.Time, errno) {
+	now := time.Now()
+	var first time.Time
+	for ; len(subs) > 0; subs = subs[subscriptionSize:] {
+		if subs[8] != pollClock {
+			continue
+		}
+		d := int64(min(binary.LittleEndian.Uint64(subs[24:]), 1<<62))
+		if subs[40]&1 != 0 { // an absolute time of the clock named
+			switch binary.LittleEndian.Uint32(subs[16:]) {
+			case 0:
+				d -= r.img.engine.now().UnixNano()
+			case 1:
+				d -= r.img.monotonic()
+			default:
+				return first, errInval
+			}
+		}
+		if at := now.Add(time.Duration(d)); first.IsZero() || at.Before(first) {
+			first = at
+		}
+	}
+	return first, success
+}
+
+// ready returns the events of the subscriptions that are ready now. All clocks
+// count as fired when the earliest has: a guest looks at its own clock anyway.
+func ready(r *run, subs []byte, alarm time.Time) []byte {
+	var events []byte
+	fired := !alarm.IsZero() && !time.Now().Before(alarm)
+	for ; len(subs) > 0; subs = subs[subscriptionSize:] {
+		fd := binary.LittleEndian.Uint32(subs[16:])
+		is, err := false, success
+		switch subs[8] {
+		case pollClock:
+			is = fired
+		case pollRead, pollWrite:
+			is, err = r.pollDescriptor(fd, subs[8])
+		default:
+			is, err = true, errInval
+		}
+		if is {
+			events = append(events, subs[:8]...)
+			events = append(events, byte(err), byte(err>>8), subs[8])
+			events = append(events, make([]byte, eventSize-11)...)
+		}
+	}
+	return events
+}
+
+func (r *run) pollDescriptor(fd uint32, mode byte) (bool, errno) {
+	if fd <= 2 {
+		return true, success
+	}
+	c := r.calls.get(fd)
+	if c == nil {
+		return true, errBadf
+	}
+	return mode == pollWrite || c.readable(), success
+}
+
+// waitUntil sleeps until the alarm, the run's deadline, or a call has something
+// to read. A run that is over its deadline ends here.
+func (r *run) waitUntil(alarm time.Time) {
+	until := r.deadline()
+	if !alarm.IsZero() && alarm.Before(until) {
+		until = alarm
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.calls.wake:
+	case <-r.Done():
+	}
+	r.checkDeadline()
+}

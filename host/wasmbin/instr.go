@@ -1,0 +1,198 @@
+package wasmbin
+
+// The opcodes the rewriter acts on or looks for.
+const (
+	opBlock      = 0x02
+	opLoop       = 0x03
+	opIf         = 0x04
+	opElse       = 0x05
+	opEnd        = 0x0b
+	opBrTable    = 0x0e
+	opCall       = 0x10
+	opGlobalGet  = 0x23
+	opGlobalSet  = 0x24
+	opTableSet   = 0x26
+	opI32Const   = 0x41
+	opI64Const   = 0x42
+	opI64LtS     = 0x53
+	opI64Sub     = 0x7d
+	opRefFunc    = 0xd2
+	opMisc       = 0xfc
+	opSIMD       = 0xfd
+	blockEmpty   = 0x40
+	miscMemInit  = 8
+	miscDataDrop = 9
+	miscMemFill  = 11
+	miscTabInit  = 12
+	miscElemDrop = 13
+	miscTabCopy  = 14
+	miscTabGrow  = 15
+	miscTabFill  = 17
+	miscLast     = 17
+)
+
+// instr is one decoded instruction. Only what the rewriter needs is kept.
+type instr struct {
+	op    byte
+	sub   uint32 // opMisc and opSIMD
+	index uint32 // opCall, opRefFunc
+	start int    // of the opcode, in the reader's data
+	end   int    // after the immediates
+}
+
+// next decodes the instruction at r's position. An instruction spore does not
+// know is refused, because its length is not known either.
+func next(r *reader) instr {
+	in := instr{start: r.pos}
+	in.op = r.byte()
+	switch op := in.op; {
+	case op <= 0x01 || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
+	case op >= opBlock && op <= opIf:
+		r.signed(33)
+	case op == 0x0c || op == 0x0d: // br, br_if
+		r.u32()
+	case op == opBrTable:
+		for range r.count(maxBrTable, "branch targets") {
+			r.u32()
+		}
+		r.u32()
+	case op == opCall || op == opRefFunc:
+		in.index = r.u32()
+	case op == 0x11: // call_indirect: type, table
+		r.u32()
+		r.u32()
+	case op == 0x1c: // select with types
+		r.bytes(uint32(r.count(1, "select types")))
+	case op >= 0x20 && op <= opTableSet: // local.*, global.*, table.get, table.set
+		r.u32()
+	case op >= 0x28 && op <= 0x3e: // loads and stores: alignment, offset
+		r.u32()
+		r.u32()
+	case op == 0x3f || op == 0x40: // memory.size, memory.grow
+		r.u32()
+	case op == opI32Const:
+		r.signed(32)
+	case op == opI64Const:
+		r.signed(64)
+	case op == 0x43: // f32.const
+		r.bytes(4)
+	case op == 0x44: // f64.const
+		r.bytes(8)
+	case op >= 0x45 && op <= 0xc4: // comparisons, arithmetic, conversions
+	case op == 0xd0: // ref.null
+		r.byte()
+	case op == opMisc:
+		in.sub = r.u32()
+		miscImmediates(r, in.sub)
+	case op == opSIMD:
+		in.sub = r.u32()
+		simdImmediates(r, in.sub)
+	default:
+		r.fail("instruction %#x is not supported", op)
+	}
+	in.end = r.pos
+	return in
+}
+
+func miscImmediates(r *reader, sub uint32) {
+	switch {
+	case sub < miscMemInit: // saturating conversions
+	case sub == miscMemInit || sub == 10 || sub == miscTabInit || sub == miscTabCopy:
+		r.u32()
+		r.u32()
+	case sub <= miscLast:
+		r.u32()
+	default:
+		r.fail("instruction 0xfc %d is not supported", sub)
+	}
+}
+
+func simdImmediates(r *reader, sub uint32) {
+	switch {
+	case sub <= 11 || sub == 92 || sub == 93: // loads and stores
+		r.u32()
+		r.u32()
+	case sub == 12 || sub == 13: // v128.const, i8x16.shuffle
+		r.bytes(16)
+	case sub >= 21 && sub <= 34: // lane access
+		r.byte()
+	case sub >= 84 && sub <= 91: // lane loads and stores
+		r.u32()
+		r.u32()
+		r.byte()
+	case sub > 255:
+		r.fail("instruction 0xfd %d is not supported", sub)
+	}
+}
+
+// changesTables reports whether in leaves a mark in a table or an element
+// segment, which a snapshot does not hold.
+func (in instr) changesTables() bool {
+	if in.op == opTableSet {
+		return true
+	}
+	return in.op == opMisc && (in.sub == miscTabInit || in.sub == miscElemDrop ||
+		in.sub == miscTabCopy || in.sub == miscTabGrow || in.sub == miscTabFill)
+}
+
+// walk decodes a function body after its locals and hands each instruction to
+// visit. It returns when the body's own end is reached.
+func walk(r *reader, visit func(in instr)) {
+	for depth := 1; depth > 0 && r.err == nil; {
+		in := next(r)
+		switch in.op {
+		case opBlock, opLoop, opIf:
+			depth++
+		case opEnd:
+			depth--
+		}
+		if depth > maxNesting {
+			r.fail("blocks nested %d deep; spore accepts %d", depth, maxNesting)
+		}
+		visit(in)
+	}
+	if r.more() {
+		r.fail("bytes after the end of a function")
+	}
+}
+
+// readConstExpr reads a constant expression and returns its bytes, end
+// included. visit, when not nil, sees each instruction.
+func readConstExpr(r *reader, visit func(in instr)) []byte {
+	start := r.pos
+	for r.err == nil {
+		in := next(r)
+		switch in.op {
+		case opI32Const, opI64Const, 0x43, 0x44, opGlobalGet, 0xd0, opRefFunc, opEnd:
+		case opSIMD:
+			if in.sub != 12 {
+				r.fail("instruction 0xfd %d in a constant expression", in.sub)
+			}
+		default:
+			r.fail("instruction %#x in a constant expression", in.op)
+		}
+		if visit != nil {
+			visit(in)
+		}
+		if in.op == opEnd {
+			break
+		}
+	}
+	if r.err != nil {
+		return nil
+	}
+	return r.data[start:r.pos]
+}
+
+// readI32Const reads the offset of a data segment.
+func readI32Const(r *reader) uint32 {
+	if op := r.byte(); op != opI32Const {
+		r.fail("a data segment whose offset is not a constant")
+		return 0
+	}
+	v := uint32(r.signed(32))
+	if r.byte() != opEnd {
+		r.fail("a data segment whose offset is not a constant")
+	}
+	return v
+}

@@ -1,0 +1,387 @@
+// Package wasmbin reads WebAssembly binaries and rewrites them for the sandbox.
+// Parse checks everything spore has an opinion on and keeps the rest as bytes;
+// Module.Rewrite returns the module the engine compiles. It knows nothing of any
+// engine, runs no code, and treats every byte as hostile: what it does not know
+// it refuses by name.
+//
+// Reference: WebAssembly Core Specification 2.0, chapter 5 (binary format).
+package wasmbin
+
+import "slices"
+
+// ValueType is a WebAssembly value type as the binary format encodes it.
+type ValueType byte
+
+// The value types spore gives a meaning to.
+const (
+	I32 ValueType = 0x7f
+	I64 ValueType = 0x7e
+	F32 ValueType = 0x7d
+	F64 ValueType = 0x7c
+)
+
+// FuncType is a function signature.
+type FuncType struct{ Params, Results []ValueType }
+
+// Equal reports whether the two signatures are the same.
+func (t FuncType) Equal(u FuncType) bool {
+	return slices.Equal(t.Params, u.Params) && slices.Equal(t.Results, u.Results)
+}
+
+// Import is a function the module wants from the host.
+type Import struct {
+	Module, Name string
+	Type         FuncType
+	typeIndex    uint32
+}
+
+// Segment is a piece of initial memory.
+type Segment struct {
+	Offset uint32
+	Bytes  []byte // points into the module's bytes
+}
+
+// Module is a parsed module. It borrows the bytes given to Parse.
+type Module struct {
+	Imports   []Import
+	Data      []Segment
+	MemoryMin uint32 // 64 KiB pages
+	MemoryMax uint32 // 64 KiB pages; 65536 when the module names none
+
+	types     []FuncType
+	typeBytes []byte // the items of the type section, without their count
+	funcs     []uint32
+	tables    []table
+	globals   []global
+	exports   []export
+	start     uint32
+	hasStart  bool
+	elems     []byte // the element section, whole
+	elemsBase int
+	bodies    []body
+}
+
+type table struct {
+	refType  byte
+	min, max uint32
+}
+
+type global struct {
+	typ     ValueType
+	mutable bool
+	init    []byte // constant expression, end included
+}
+
+type export struct {
+	name  string
+	kind  byte
+	index uint32
+}
+
+type body struct {
+	bytes []byte
+	base  int
+}
+
+const (
+	sectionType = iota + 1
+	sectionImport
+	sectionFunction
+	sectionTable
+	sectionMemory
+	sectionGlobal
+	sectionExport
+	sectionStart
+	sectionElement
+	sectionCode
+	sectionData
+	sectionDataCount
+)
+
+const (
+	kindFunc   = 0
+	kindTable  = 1
+	kindMemory = 2
+	kindGlobal = 3
+)
+
+var sectionNames = [...]string{"custom", "type", "import", "function", "table", "memory", "global",
+	"export", "start", "element", "code", "data", "data count"}
+
+// Parse reads a module. The error, an *Error, says where and why it is refused.
+func Parse(wasm []byte) (*Module, error) {
+	r := &reader{data: wasm}
+	if len(wasm) > maxModuleBytes {
+		r.fail("a file of %d bytes; spore accepts %d", len(wasm), maxModuleBytes)
+		return nil, r.err
+	}
+	if err := checkMagic(wasm); err != nil {
+		return nil, err
+	}
+	r.pos = 8
+	m := &Module{}
+	last := 0
+	for r.more() {
+		id := int(r.byte())
+		content := r.sub(r.u32())
+		if id == 0 { // custom sections: names and debug information, dropped
+			continue
+		}
+		if r.err == nil && (id >= len(sectionNames) || rank(id) <= last) {
+			r.fail("section %d unknown, repeated or out of order", id)
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		last = rank(id)
+		m.section(id, content)
+		if content.more() {
+			content.fail("bytes after the end of the %s section", sectionNames[id])
+		}
+		if content.err != nil {
+			return nil, content.err
+		}
+	}
+	if r.err == nil {
+		r.err = m.check(len(wasm))
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return m, nil
+}
+
+func checkMagic(wasm []byte) error {
+	switch {
+	case len(wasm) < 8 || string(wasm[:4]) != "\x00asm":
+		return &Error{0, "not a WebAssembly binary; build it with GOOS=wasip1 GOARCH=wasm go build, or spore build"}
+	case string(wasm[4:8]) == "\x0d\x00\x01\x00":
+		return &Error{4, "a WebAssembly component; spore runs core modules"}
+	case string(wasm[4:8]) != "\x01\x00\x00\x00":
+		return &Error{4, "an unknown version of WebAssembly"}
+	}
+	return nil
+}
+
+// rank gives the order in which sections must come; data count stands before code.
+func rank(id int) int {
+	if id == sectionDataCount {
+		return 2*sectionElement + 1
+	}
+	return 2 * id
+}
+
+func (m *Module) section(id int, r *reader) {
+	switch id {
+	case sectionType:
+		m.readTypes(r)
+	case sectionImport:
+		m.readImports(r)
+	case sectionFunction:
+		for range r.count(maxFunctions, "functions") {
+			m.funcs = append(m.funcs, m.readTypeIndex(r))
+		}
+	case sectionTable:
+		m.readTables(r)
+	case sectionMemory:
+		m.readMemory(r)
+	case sectionGlobal:
+		m.readGlobals(r)
+	case sectionExport:
+		m.readExports(r)
+	case sectionStart:
+		m.start, m.hasStart = r.u32(), true
+	case sectionElement:
+		m.elems, m.elemsBase, r.pos = r.data, r.base, len(r.data)
+	case sectionCode:
+		m.readCode(r)
+	case sectionData:
+		m.readData(r)
+	case sectionDataCount:
+		r.u32()
+	}
+}
+
+// check holds what can only be said of the whole module.
+func (m *Module) check(size int) error {
+	fail := func(text string) error { return &Error{size, text} }
+	switch {
+	case m.MemoryMax == 0:
+		return fail("no memory")
+	case len(m.bodies) != len(m.funcs):
+		return fail("the function and code sections differ in length")
+	case m.hasStart && int(m.start) >= m.functions():
+		return fail("the start function does not exist")
+	}
+	return nil
+}
+
+func (m *Module) functions() int { return len(m.Imports) + len(m.funcs) }
+
+func (m *Module) readTypeIndex(r *reader) uint32 {
+	i := r.u32()
+	if int(i) >= len(m.types) {
+		r.fail("type %d does not exist", i)
+	}
+	return i
+}
+
+func (m *Module) readTypes(r *reader) {
+	n := r.count(maxTypes, "types")
+	start := r.pos
+	for range n {
+		if form := r.byte(); form != 0x60 {
+			r.fail("type form %#x; spore accepts function types", form)
+		}
+		m.types = append(m.types, FuncType{readValueTypes(r, "parameters"), readValueTypes(r, "results")})
+		if r.err != nil {
+			return
+		}
+	}
+	m.typeBytes = r.data[start:r.pos]
+}
+
+func readValueTypes(r *reader, what string) []ValueType {
+	n := r.count(maxParams, what)
+	types := make([]ValueType, n)
+	for i := range types {
+		types[i] = ValueType(r.byte())
+	}
+	return types
+}
+
+func (m *Module) readImports(r *reader) {
+	for range r.count(maxImports, "imports") {
+		im := Import{Module: r.name(), Name: r.name()}
+		if kind := r.byte(); kind != kindFunc {
+			r.fail("import %q.%q is not a function; spore offers functions only", im.Module, im.Name)
+			return
+		}
+		im.typeIndex = m.readTypeIndex(r)
+		if r.err != nil {
+			return
+		}
+		im.Type = m.types[im.typeIndex]
+		m.Imports = append(m.Imports, im)
+	}
+}
+
+func (m *Module) readTables(r *reader) {
+	n := r.count(1, "tables")
+	for range n {
+		t := table{refType: r.byte()}
+		t.min, t.max = readLimits(r, minTableMax)
+		t.max = max(t.max, t.min)
+		if t.max > maxTableEntries {
+			r.fail("a table of %d entries; spore accepts %d", t.max, maxTableEntries)
+		}
+		m.tables = append(m.tables, t)
+	}
+}
+
+func (m *Module) readMemory(r *reader) {
+	for range r.count(1, "memories") {
+		m.MemoryMin, m.MemoryMax = readLimits(r, 65536)
+		if m.MemoryMin > m.MemoryMax || m.MemoryMax > 65536 {
+			r.fail("memory of %d to %d pages", m.MemoryMin, m.MemoryMax)
+		}
+		m.MemoryMax = max(m.MemoryMax, 1)
+	}
+}
+
+func readLimits(r *reader, unbounded uint32) (lo, hi uint32) {
+	flags := r.byte()
+	if flags > 1 {
+		r.fail("shared or 64-bit limits (%#x); spore does not support them", flags)
+	}
+	lo, hi = r.u32(), unbounded
+	if flags == 1 {
+		hi = r.u32()
+	}
+	return lo, hi
+}
+
+func (m *Module) readGlobals(r *reader) {
+	for range r.count(maxGlobals, "globals") {
+		g := global{typ: ValueType(r.byte()), mutable: r.byte() == 1}
+		if g.mutable && g.typ != I32 && g.typ != I64 && g.typ != F32 && g.typ != F64 {
+			r.fail("a mutable global of type %#x; a snapshot can hold numbers only", byte(g.typ))
+		}
+		g.init = readConstExpr(r, nil)
+		m.globals = append(m.globals, g)
+	}
+}
+
+func (m *Module) readExports(r *reader) {
+	seen := map[string]bool{}
+	for range r.count(maxExports, "exports") {
+		e := export{name: r.name(), kind: r.byte(), index: r.u32()}
+		if seen[e.name] {
+			r.fail("export %q twice", e.name)
+		}
+		if len(e.name) >= len(privatePrefix) && e.name[:len(privatePrefix)] == privatePrefix {
+			r.fail("export %q: names beginning with %q are spore's own", e.name, privatePrefix)
+		}
+		seen[e.name] = true
+		m.exports = append(m.exports, e)
+	}
+}
+
+func (m *Module) readCode(r *reader) {
+	for range r.count(maxFunctions, "function bodies") {
+		size := r.u32()
+		if size > maxFunctionBytes {
+			r.fail("a function of %d bytes; spore accepts %d", size, maxFunctionBytes)
+		}
+		base := r.base + r.pos
+		m.bodies = append(m.bodies, body{r.bytes(size), base})
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+func (m *Module) readData(r *reader) {
+	for range r.count(maxSegments, "data segments") {
+		flags := r.u32()
+		if flags == 1 {
+			r.fail("a passive data segment; spore snapshots active ones only (with clang: -mno-bulk-memory)")
+			return
+		}
+		if flags > 2 || flags == 2 && r.u32() != 0 {
+			r.fail("a data segment of kind %d", flags)
+		}
+		offset := readI32Const(r)
+		m.Data = append(m.Data, Segment{offset, r.bytes(r.u32())})
+		if r.err != nil {
+			return
+		}
+	}
+}
+
+// FuncExport returns the signature of the exported function called name.
+func (m *Module) FuncExport(name string) (FuncType, bool) {
+	for _, e := range m.exports {
+		if e.name == name && e.kind == kindFunc && int(e.index) < m.functions() {
+			return m.funcType(e.index), true
+		}
+	}
+	return FuncType{}, false
+}
+
+// ExportsMemory reports whether the module exports its memory under name.
+func (m *Module) ExportsMemory(name string) bool {
+	for _, e := range m.exports {
+		if e.name == name && e.kind == kindMemory {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Module) funcType(index uint32) FuncType {
+	if int(index) < len(m.Imports) {
+		return m.Imports[index].Type
+	}
+	return m.types[m.funcs[int(index)-len(m.Imports)]]
+}

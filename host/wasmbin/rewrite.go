@@ -1,0 +1,288 @@
+package wasmbin
+
+import "strconv"
+
+// privatePrefix begins the names the rewriter adds.
+const privatePrefix = "spore:"
+
+// Names in a rewritten module.
+const (
+	YieldModule = "spore:host"  // import module of Yield
+	Yield       = "yield"       // () -> i64: called when the fuel is used up, returns new fuel
+	StartExport = "spore:start" // the module's start function, when it has one
+	globalName  = privatePrefix + "g"
+)
+
+// Options of a rewrite.
+type Options struct {
+	MemoryPages uint32 // the memory limit, in 64 KiB pages; a module that begins above it is refused
+	Fuel        int64  // loop iterations until the first call of Yield
+}
+
+// Rewritten is a module made ready for the sandbox.
+type Rewritten struct {
+	Wasm    []byte
+	Globals []string // export names of all mutable globals, fuel included
+	Start   bool     // StartExport is there
+}
+
+// Rewrite returns the module with
+//   - data segments and start section taken out: whoever instantiates it writes
+//     Module.Data into memory and calls StartExport;
+//   - every mutable global exported, so that it can be saved and set;
+//   - a bound on the table;
+//   - fuel: a global that counts down at every loop head and calls Yield below
+//     zero, because native code cannot be interrupted from outside;
+//   - custom sections dropped.
+//
+// Yield is a further imported function, so the index of every function the
+// module defines goes up by one.
+func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
+	if m.MemoryMin > opt.MemoryPages {
+		return nil, &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
+			strconv.Itoa(int(opt.MemoryPages)*64) + " KiB; raise memory in functions.toml"}
+	}
+	w := &rewriter{m: m, opt: opt, out: &Rewritten{Start: m.hasStart}}
+	b := []byte("\x00asm\x01\x00\x00\x00")
+	b = appendSection(b, sectionType, w.types())
+	b = appendSection(b, sectionImport, w.imports())
+	b = appendSection(b, sectionFunction, w.functions())
+	if len(m.tables) > 0 {
+		b = appendSection(b, sectionTable, w.tables())
+	}
+	b = appendSection(b, sectionMemory, w.memory())
+	b = appendSection(b, sectionGlobal, w.globals())
+	b = appendSection(b, sectionExport, w.exports())
+	if m.elems != nil {
+		b = appendSection(b, sectionElement, w.elements())
+	}
+	b = appendSection(b, sectionCode, w.code())
+	if w.err != nil {
+		return nil, w.err
+	}
+	w.out.Wasm = b
+	return w.out, nil
+}
+
+type rewriter struct {
+	m   *Module
+	opt Options
+	out *Rewritten
+	err error
+}
+
+func (w *rewriter) types() []byte {
+	b := appendU32(nil, uint32(len(w.m.types)+1))
+	b = append(b, w.m.typeBytes...)
+	return append(b, 0x60, 0, 1, byte(I64)) // Yield's
+}
+
+func (w *rewriter) imports() []byte {
+	b := appendU32(nil, uint32(len(w.m.Imports)+1))
+	for _, im := range w.m.Imports {
+		b = appendName(appendName(b, im.Module), im.Name)
+		b = appendU32(append(b, kindFunc), im.typeIndex)
+	}
+	b = appendName(appendName(b, YieldModule), Yield)
+	return appendU32(append(b, kindFunc), uint32(len(w.m.types)))
+}
+
+// shift maps a function index of the module to one of the rewritten module.
+func (w *rewriter) shift(index uint32) uint32 {
+	if int(index) < len(w.m.Imports) {
+		return index
+	}
+	return index + 1
+}
+
+func (w *rewriter) functions() []byte {
+	b := appendU32(nil, uint32(len(w.m.funcs)))
+	for _, t := range w.m.funcs {
+		b = appendU32(b, t)
+	}
+	return b
+}
+
+func (w *rewriter) tables() []byte {
+	b := appendU32(nil, uint32(len(w.m.tables)))
+	for _, t := range w.m.tables {
+		b = appendU32(append(b, t.refType, 1), t.min)
+		b = appendU32(b, t.max)
+	}
+	return b
+}
+
+func (w *rewriter) memory() []byte {
+	b := appendU32([]byte{1, 1}, w.m.MemoryMin)
+	return appendU32(b, w.m.MemoryMax) // the allocator holds the limit and notes who ran into it
+}
+
+func (w *rewriter) globals() []byte {
+	b := appendU32(nil, uint32(len(w.m.globals)+1))
+	for i, g := range w.m.globals {
+		mutable := byte(0)
+		if g.mutable {
+			mutable = 1
+			w.out.Globals = append(w.out.Globals, globalName+strconv.Itoa(i))
+		}
+		b = w.constExpr(append(b, byte(g.typ), mutable), g.init)
+	}
+	w.out.Globals = append(w.out.Globals, globalName+strconv.Itoa(len(w.m.globals)))
+	b = appendS64(append(b, byte(I64), 1, opI64Const), w.opt.Fuel)
+	return append(b, opEnd)
+}
+
+// constExpr appends a constant expression that Parse has accepted.
+func (w *rewriter) constExpr(b, expr []byte) []byte {
+	r := &reader{data: expr}
+	readConstExpr(r, func(in instr) { b = w.instr(b, expr, in) })
+	w.keep(r.err)
+	return b
+}
+
+func (w *rewriter) keep(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}
+
+func (w *rewriter) exports() []byte {
+	added := len(w.out.Globals)
+	if w.m.hasStart {
+		added++
+	}
+	b := appendU32(nil, uint32(len(w.m.exports)+added))
+	for _, e := range w.m.exports {
+		if e.kind == kindFunc {
+			e.index = w.shift(e.index)
+		}
+		b = appendU32(append(appendName(b, e.name), e.kind), e.index)
+	}
+	if w.m.hasStart {
+		b = appendU32(append(appendName(b, StartExport), kindFunc), w.shift(w.m.start))
+	}
+	for _, name := range w.out.Globals {
+		index, _ := strconv.Atoi(name[len(globalName):])
+		b = appendU32(append(appendName(b, name), kindGlobal), uint32(index))
+	}
+	return b
+}
+
+// elements copies the element section with function indices shifted. The eight
+// forms of a segment are told apart by three bits: passive or declarative,
+// explicit table (or declarative), expressions instead of indices.
+func (w *rewriter) elements() []byte {
+	r := &reader{data: w.m.elems, base: w.m.elemsBase}
+	n := r.count(maxSegments, "element segments")
+	b := appendU32(nil, uint32(n))
+	for range n {
+		b = w.elementSegment(b, r)
+		if r.err != nil {
+			break
+		}
+	}
+	if r.more() {
+		r.fail("bytes after the end of the element section")
+	}
+	w.keep(r.err)
+	return b
+}
+
+func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
+	flags := r.u32()
+	if flags > 7 {
+		r.fail("an element segment of kind %d", flags)
+		return b
+	}
+	active, explicit, exprs := flags&1 == 0, flags&2 != 0, flags&4 != 0
+	b = appendU32(b, flags)
+	if active && explicit {
+		b = appendU32(b, r.u32())
+	}
+	if active {
+		readConstExpr(r, func(in instr) { b = w.instr(b, r.data, in) })
+	}
+	if !active || explicit {
+		b = append(b, r.byte()) // element kind or reference type
+	}
+	n := r.count(maxElements, "elements")
+	b = appendU32(b, uint32(n))
+	for range n {
+		if r.err != nil {
+			return b
+		}
+		if exprs {
+			readConstExpr(r, func(in instr) { b = w.instr(b, r.data, in) })
+		} else {
+			b = appendU32(b, w.shift(r.u32()))
+		}
+	}
+	return b
+}
+
+func (w *rewriter) code() []byte {
+	b := appendU32(nil, uint32(len(w.m.bodies)))
+	var scratch []byte
+	for _, body := range w.m.bodies {
+		scratch = w.function(scratch[:0], body)
+		b = append(appendU32(b, uint32(len(scratch))), scratch...)
+		if w.err != nil {
+			return nil
+		}
+	}
+	return b
+}
+
+func (w *rewriter) function(b []byte, body body) []byte {
+	r := &reader{data: body.bytes, base: body.base}
+	var locals uint64
+	for range r.count(maxLocals, "groups of locals") {
+		locals += uint64(r.u32())
+		r.byte()
+	}
+	if locals > maxLocals {
+		r.fail("%d locals; spore accepts %d", locals, maxLocals)
+	}
+	b = append(b, body.bytes[:r.pos]...)
+	copied := r.pos
+	walk(r, func(in instr) {
+		if in.changesTables() || in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop) {
+			r.pos = in.start
+			r.fail("an instruction that changes tables or uses data segments; a snapshot cannot hold its effect")
+			return
+		}
+		if in.op != opLoop && in.op != opCall && in.op != opRefFunc {
+			return
+		}
+		b = append(b, body.bytes[copied:in.start]...)
+		b = w.instr(b, body.bytes, in)
+		copied = in.end
+	})
+	w.keep(r.err)
+	return append(b, body.bytes[copied:]...)
+}
+
+// instr appends one instruction, with its function index shifted or a fuel
+// check behind it.
+func (w *rewriter) instr(b, src []byte, in instr) []byte {
+	switch in.op {
+	case opCall, opRefFunc:
+		return appendU32(append(b, in.op), w.shift(in.index))
+	case opLoop:
+		return w.fuelCheck(append(b, src[in.start:in.end]...))
+	}
+	return append(b, src[in.start:in.end]...)
+}
+
+// fuelCheck appends: fuel -= 1; if fuel < 0 { fuel = yield() }.
+func (w *rewriter) fuelCheck(b []byte) []byte {
+	fuel := uint32(len(w.m.globals))
+	b = appendU32(append(b, opGlobalGet), fuel)
+	b = append(b, opI64Const, 1, opI64Sub)
+	b = appendU32(append(b, opGlobalSet), fuel)
+	b = appendU32(append(b, opGlobalGet), fuel)
+	b = append(b, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
+	b = appendU32(b, uint32(len(w.m.Imports)))
+	b = appendU32(append(b, opGlobalSet), fuel)
+	return append(b, opEnd)
+}
