@@ -57,6 +57,7 @@ type Route struct {
 	Method      string // upper case
 	Path        string // "/a/{name}" or "/a/{rest:*}"
 	SlackSecret string // name of the signing secret; empty for no verification
+	Example     string // arguments that make a request to paste: curl's, or a slash command
 }
 
 // Origin is a scheme, a host name or IP literal in lower case, and a port.

@@ -118,6 +118,15 @@ func (img *Image) compile(ctx context.Context, wasm []byte) error {
 	return err
 }
 
+// Check reports why wasm cannot be a spore function, without compiling it.
+func Check(wasm []byte) error {
+	m, err := wasmbin.Parse(wasm)
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkImports(m), checkExports(m))
+}
+
 // checkExports refuses a module that is not a spore guest, naming what is missing.
 func checkExports(m *wasmbin.Module) error {
 	void := wasmbin.FuncType{}
