@@ -8,8 +8,8 @@ import (
 	"spore/guest/internal/sys"
 )
 
-// The state of the one event a sandbox serves. The snapshot holds it as Start
-// left it, so every request finds it like that.
+// The state of the event being served. In spore every event finds it as Start
+// left it; a host that reuses instances finds it good for one more event.
 var (
 	handler  Handler
 	eventBuf []byte
@@ -63,6 +63,7 @@ func randomDraw() int64 {
 }
 
 func nextRequest() (ev Event, err error) {
+	answered = false
 	n := sys.GetNextRequest(eventBuf)
 	if int(n) > len(eventBuf) {
 		eventBuf = make([]byte, n)

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"spore/abi"
+)
+
+// plain runs an unchanged module on wazero with wazero's own WASI and the
+// smallest host that speaks the ABI: the comparison spore has to stand.
+type plain struct {
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+	config   wazero.ModuleConfig
+	kept     api.Module
+	event    []byte
+	answered bool
+	serving  bool
+}
+
+var errInitialised = errors.New("initialised")
+
+func newPlain(ctx context.Context, wasm, body []byte) (*plain, error) {
+	ev := abi.Event{RequestID: "bench", Function: "bench", Version: "1", Method: "POST", Path: "/", ContentType: "application/json", Body: body}
+	p := &plain{runtime: wazero.NewRuntime(ctx), event: abi.AppendEvent(nil, &ev)}
+	p.config = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().
+		WithEnv("GOGC", "off").WithEnv("GOMEMLIMIT", strconv.Itoa(memoryMax/4*3))
+	if err := p.prepare(ctx, wasm); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *plain) prepare(ctx context.Context, wasm []byte) error {
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, p.runtime); err != nil {
+		return err
+	}
+	refuse := func(context.Context, api.Module, []uint64) { panic("bench: not offered") }
+	i32 := api.ValueTypeI32
+	host := p.runtime.NewHostModuleBuilder(abi.Module)
+	for name, fn := range map[string]struct {
+		params int
+		call   api.GoModuleFunc
+	}{
+		abi.ImportGetNextRequest: {2, p.getNextRequest}, abi.ImportSendResponse: {2, p.sendResponse},
+		abi.ImportBodyRead: {3, refuse}, abi.ImportSendError: {2, refuse}, abi.ImportHTTPStart: {2, refuse},
+		abi.ImportSecretGet: {4, refuse}, abi.ImportLog: {2, refuse},
+	} {
+		params := []api.ValueType{i32, i32, i32, i32}[:fn.params]
+		host.NewFunctionBuilder().WithGoModuleFunction(fn.call, params, []api.ValueType{i32}).Export(name)
+	}
+	if _, err := host.Instantiate(ctx); err != nil {
+		return err
+	}
+	var err error
+	if p.compiled, err = p.runtime.CompileModule(ctx, wasm); err != nil {
+		return err
+	}
+	p.kept, err = p.boot(ctx)
+	return err
+}
+
+func (p *plain) close() { _ = p.runtime.Close(context.Background()) }
+
+func (p *plain) getNextRequest(_ context.Context, mod api.Module, stack []uint64) {
+	if !p.serving {
+		panic(errInitialised)
+	}
+	mod.Memory().Write(uint32(stack[0]), p.event)
+	stack[0] = uint64(len(p.event))
+}
+
+func (p *plain) sendResponse(_ context.Context, mod api.Module, stack []uint64) {
+	view, _ := mod.Memory().Read(uint32(stack[0]), uint32(stack[1]))
+	var res abi.Result
+	p.answered = res.Decode(append([]byte(nil), view...)) == nil
+	stack[0] = 0
+}
+
+// boot makes an instance and initialises it up to its first request.
+func (p *plain) boot(ctx context.Context) (api.Module, error) {
+	mod, err := p.runtime.InstantiateModule(ctx, p.compiled, p.config)
+	if err != nil {
+		return nil, err
+	}
+	p.serving = false
+	if _, err := mod.ExportedFunction(abi.ExportStart).Call(ctx); !errors.Is(err, errInitialised) {
+		return nil, fmt.Errorf("initialise: %w", err)
+	}
+	return mod, nil
+}
+
+func (p *plain) serve(ctx context.Context, mod api.Module) error {
+	p.serving, p.answered = true, false
+	if _, err := mod.ExportedFunction(abi.ExportServe).Call(ctx); err != nil {
+		return err
+	}
+	if !p.answered {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+// reused serves a request in the instance that has served all before.
+func (p *plain) reused(ctx context.Context) (time.Duration, error) { return 0, p.serve(ctx, p.kept) }
+
+// fresh serves a request in a new instance.
+func (p *plain) fresh(ctx context.Context) (time.Duration, error) {
+	mod, err := p.boot(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer mod.Close(ctx)
+	return 0, p.serve(ctx, mod)
+}
