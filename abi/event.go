@@ -49,7 +49,7 @@ const (
 	eventParams           = 14
 	eventClientAddr       = 15
 	eventBodySize         = 16
-	eventBody             = 0x100
+	eventBody             = fieldBody
 )
 
 // AppendEvent appends ev's frame to dst. A body over MaxInlineBody is left out
@@ -134,6 +134,9 @@ func (ev *Event) Decode(b []byte) error {
 	inline := uint64(len(ev.Body)) == uint64(ev.BodySize) && len(ev.Body) <= MaxInlineBody
 	if err == nil && (!entropy || !inline && (len(ev.Body) != 0 || ev.BodySize <= MaxInlineBody)) {
 		err = ErrFieldSize
+	}
+	if err == nil && ev.BodySize > MaxBody {
+		err = ErrTooLarge
 	}
 	if err != nil {
 		*ev = Event{}

@@ -11,6 +11,10 @@ const HeaderSize = 8
 
 const fieldHeaderSize = 6 // u16 type, u32 length
 
+// fieldBody is the body's type in every kind of frame that has one. MaxBody
+// bounds it; MaxHead bounds all the rest of a frame.
+const fieldBody = 0x100
+
 // Kinds of frame.
 const (
 	frameEvent       = 1
@@ -99,6 +103,7 @@ func (r *frameReader) next() (typ uint16, data []byte, ok bool, err error) {
 // returns false; the fields it does not know are kept in *unknown.
 func decodeFields(b []byte, kind uint16, unknown *[]Field, known func(typ uint16, data []byte, err *error) bool) error {
 	r, err := readFrame(b, kind)
+	head := HeaderSize
 	for err == nil {
 		var typ uint16
 		var data []byte
@@ -106,6 +111,13 @@ func decodeFields(b []byte, kind uint16, unknown *[]Field, known func(typ uint16
 		typ, data, ok, err = r.next()
 		if !ok {
 			return err
+		}
+		head += fieldHeaderSize
+		if typ != fieldBody {
+			head += len(data)
+		}
+		if head > MaxHead || typ == fieldBody && len(data) > MaxBody {
+			return ErrTooLarge
 		}
 		if !known(typ, data, &err) {
 			*unknown = append(*unknown, Field{typ, data})

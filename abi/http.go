@@ -15,7 +15,7 @@ const (
 	httpRequestURL     = 2
 	httpRequestHeaders = 3
 	httpRequestTimeout = 4
-	httpRequestBody    = 0x100
+	httpRequestBody    = fieldBody
 )
 
 // AppendHTTPRequest appends req's frame to dst.

@@ -40,6 +40,9 @@ func (rec *LogRecord) Decode(b []byte) error {
 		}
 		return true
 	})
+	if err == nil && len(b) > MaxLogRecord {
+		err = ErrTooLarge
+	}
 	if err != nil {
 		*rec = LogRecord{}
 	}

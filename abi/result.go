@@ -13,7 +13,7 @@ const (
 	resultStatus      = 1
 	resultContentType = 2
 	resultHeaders     = 3
-	resultBody        = 0x100
+	resultBody        = fieldBody
 )
 
 // AppendResult appends res's frame to dst.
