@@ -51,14 +51,29 @@ func JSON(body []byte) Result {
 	return Result{ContentType: "application/json", Body: body}
 }
 
-// KindOf returns the kind of a host function's refusal, and abi.None for nil
-// and for errors that did not come from the host.
-func KindOf(err error) abi.Kind {
+// Kind says what class of thing a host function refused for.
+type Kind = abi.Kind
+
+// The kinds a function may want to tell apart.
+const (
+	None        = abi.None
+	Invalid     = abi.Invalid     // the request itself cannot be used
+	NotFound    = abi.NotFound    // no such secret
+	Denied      = abi.Denied      // not granted in functions.toml
+	Overloaded  = abi.Overloaded  // too many calls at once
+	Deadline    = abi.Deadline    // the time given was over
+	TooLarge    = abi.TooLarge    // over a limit of the ABI
+	Unavailable = abi.Unavailable // the upstream could not be reached or broke off
+)
+
+// KindOf returns the kind of a host function's refusal, and None for nil and for
+// errors that did not come from the host.
+func KindOf(err error) Kind {
 	var e *sys.Error
 	if errors.As(err, &e) {
 		return e.Kind
 	}
-	return abi.None
+	return None
 }
 
 // Log writes one structured line to the function's log. Level is log/slog's

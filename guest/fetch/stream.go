@@ -1,0 +1,126 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"spore/abi"
+	"spore/guest"
+	"spore/guest/internal/sys"
+)
+
+// maxHeadFrame bounds what is allocated for the head of an answer.
+const maxHeadFrame = abi.HeaderSize + abi.MaxHead
+
+// Stream is an answer whose body is still arriving. The caller closes Body;
+// reading it fails when the context given to Start ends or the upstream breaks
+// off. Header names are in lower case.
+type Stream struct {
+	Status  int
+	Headers guest.Pairs
+	Body    io.ReadCloser
+}
+
+// Start makes the call and returns as soon as the head of the answer is there.
+// ctx bounds the reading of the body too. Errors are those of Do.
+func Start(ctx context.Context, req *Request) (*Stream, error) {
+	return open(ctx, req, sys.HTTPStart)
+}
+
+func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*Stream, error) {
+	c := &call{ctx: ctx, name: describe(req)}
+	if ctx.Err() != nil {
+		return nil, c.ended()
+	}
+	frame, err := encode(req)
+	if err != nil {
+		return nil, err
+	}
+	fd := start(frame)
+	if fd < 0 {
+		return nil, &callError{call: c.name, kind: abi.KindOfErrno(fd)}
+	}
+	// The host reports the descriptor as a non-blocking stream, so NewFile gives
+	// it to Go's poller and a read parks this goroutine alone.
+	c.file = os.NewFile(uintptr(fd), "http")
+	c.stop = context.AfterFunc(ctx, func() { c.file.SetReadDeadline(time.Unix(1, 0)) })
+	head, err := c.head()
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return &Stream{Status: int(head.Status), Headers: head.Headers, Body: c}, nil
+}
+
+// call is one open descriptor, and the body of its answer once the head was read.
+type call struct {
+	ctx  context.Context
+	name string
+	file *os.File
+	stop func() bool
+}
+
+// head reads the frame that precedes the body.
+func (c *call) head() (head abi.HTTPHead, err error) {
+	frame := make([]byte, abi.HeaderSize)
+	if _, err := io.ReadFull(c, frame); err != nil {
+		return head, c.broken(err)
+	}
+	size := abi.FrameLength(frame)
+	if size < abi.HeaderSize || size > maxHeadFrame {
+		return head, c.broken(abi.ErrTooLarge)
+	}
+	frame = append(frame, make([]byte, size-abi.HeaderSize)...)
+	if _, err := io.ReadFull(c, frame[abi.HeaderSize:]); err != nil {
+		return head, c.broken(err)
+	}
+	if err := head.Decode(frame); err != nil {
+		return head, c.broken(err)
+	}
+	if head.Kind != abi.None {
+		return head, &callError{call: c.name, kind: head.Kind, detail: head.Message}
+	}
+	return head, nil
+}
+
+// Read implements io.Reader.
+func (c *call) Read(p []byte) (int, error) {
+	n, err := c.file.Read(p)
+	switch {
+	case err == nil || err == io.EOF:
+		return n, err
+	case errors.Is(err, os.ErrClosed):
+		return n, &callError{call: c.name, kind: abi.Invalid, detail: "read of a closed body"}
+	case c.ctx.Err() != nil:
+		return n, c.ended()
+	}
+	return n, &callError{call: c.name, kind: abi.Unavailable, detail: "the answer broke off", cause: err}
+}
+
+// Close gives the descriptor back; the host ends the call if it still runs.
+func (c *call) Close() error {
+	c.stop()
+	return c.file.Close()
+}
+
+// ended is the error of a call whose context ended.
+func (c *call) ended() error {
+	err := c.ctx.Err()
+	kind := abi.None
+	if errors.Is(err, context.DeadlineExceeded) {
+		kind = abi.Deadline
+	}
+	return &callError{call: c.name, kind: kind, detail: err.Error(), cause: err}
+}
+
+// broken is the error of a head that cannot be read. A failed read was turned
+// into a callError by Read already.
+func (c *call) broken(err error) error {
+	if _, ok := err.(*callError); ok {
+		return err
+	}
+	return &callError{call: c.name, kind: abi.Internal, detail: "head of the answer: " + err.Error(), cause: err}
+}

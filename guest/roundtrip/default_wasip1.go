@@ -1,0 +1,5 @@
+package roundtrip
+
+import "net/http"
+
+func init() { http.DefaultTransport = Transport{} }

@@ -1,0 +1,32 @@
+// Package secret reads the secrets granted to a function in functions.toml.
+//
+// The host keeps their values: one that a handler reads lives in that event's
+// sandbox alone, and reading during initialisation is refused, because the
+// snapshot must hold none. Keep values out of logs and errors.
+package secret
+
+import (
+	"strconv"
+
+	"spore/guest/internal/sys"
+)
+
+// Get returns the value of the secret called name. guest.KindOf tells why there
+// is none: abi.Denied when it is not in the function's list of secrets or main
+// has not reached guest.Start yet, abi.NotFound when the host has no value for it.
+func Get(name string) (string, error) { return get(name, sys.SecretGet) }
+
+// get asks read again with a larger buffer until the value fits.
+func get(name string, read func(name string, buf []byte) int32) (string, error) {
+	buf := make([]byte, 256) // holds most keys and tokens
+	for {
+		n := read(name, buf)
+		if err := sys.Check("read secret "+strconv.Quote(name), n); err != nil {
+			return "", err
+		}
+		if int(n) <= len(buf) {
+			return string(buf[:n]), nil
+		}
+		buf = make([]byte, n)
+	}
+}
