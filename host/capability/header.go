@@ -1,0 +1,75 @@
+package capability
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"spore/abi"
+)
+
+// hostsHeader reports whether the host alone decides about a request header,
+// given in lower case. Those a guest sends are dropped without a word, because
+// ordinary HTTP libraries add them by themselves:
+//
+//   - host and content-length follow from the URL and the body;
+//   - user-agent names the operator, who answers for the traffic;
+//   - the others are about the connection (RFC 9110 section 7.6.1), which is
+//     shared and not the guest's.
+func hostsHeader(name string) bool {
+	switch name {
+	case "host", "content-length", "user-agent",
+		"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect", "http2-settings":
+		return true
+	}
+	return strings.HasPrefix(name, "proxy-")
+}
+
+// requestHeader checks a guest's headers and leaves out those of the host.
+func requestHeader(pairs abi.Pairs, userAgent string) (http.Header, error) {
+	h := make(http.Header, len(pairs)+1)
+	for _, p := range pairs {
+		switch {
+		case !isToken(p.Name):
+			return nil, invalid("%s is not a header name", quoted(p.Name))
+		case !isFieldValue(p.Value):
+			return nil, invalid("the value of header %s has a control character", quoted(p.Name))
+		case !hostsHeader(strings.ToLower(p.Name)):
+			h.Add(p.Name, p.Value)
+		}
+	}
+	h.Set("User-Agent", userAgent)
+	return h, nil
+}
+
+// responseHeader returns an answer's headers in lower case, sorted by name.
+func responseHeader(h http.Header) abi.Pairs {
+	var pairs abi.Pairs
+	for name, values := range h {
+		for _, value := range values {
+			pairs = append(pairs, abi.Pair{Name: strings.ToLower(name), Value: value})
+		}
+	}
+	// Stable: the values of one name keep their order.
+	slices.SortStableFunc(pairs, func(a, b abi.Pair) int { return strings.Compare(a.Name, b.Name) })
+	return pairs
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		return !alphanumeric && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
+// isFieldValue reports whether s is a field-value of RFC 9110 section 5.5, white
+// space around it aside: no control characters but the tab.
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}

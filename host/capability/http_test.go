@@ -1,0 +1,579 @@
+package capability
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+func TestAnswerIsHandedOverAsItCame(t *testing.T) {
+	f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent, _ := io.ReadAll(r.Body)
+		w.Header()["X-Twice"] = []string{"b", "a"}
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, r.Method+" "+r.RequestURI+" "+string(sent))
+	}))
+	head, body := f.Do(within10s(t), &abi.HTTPRequest{Method: "PATCH", URL: url + "/a%2Fb?q=1", Body: []byte("in")})
+	defer body.Close()
+	require.Equal(t, abi.None, head.Kind)
+	require.Empty(t, head.Message)
+	require.EqualValues(t, http.StatusTeapot, head.Status)
+	var twice []string
+	for _, p := range head.Headers {
+		require.Equal(t, strings.ToLower(p.Name), p.Name)
+		if p.Name == "x-twice" {
+			twice = append(twice, p.Value)
+		}
+	}
+	require.Equal(t, []string{"b", "a"}, twice)
+	require.True(t, slices.IsSortedFunc(head.Headers, func(a, b abi.Pair) int { return strings.Compare(a.Name, b.Name) }))
+	text, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.Equal(t, "PATCH /a%2Fb?q=1 in", string(text))
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	for _, location := range []string{"/loop", "http://127.0.0.1:9/", "file:///etc/passwd", "//example.com/"} {
+		t.Run(location, func(t *testing.T) {
+			asked := 0
+			f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked++
+				w.Header().Set("Location", location)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}))
+			head, _, err := get(t, f, url+"/loop")
+			require.NoError(t, err)
+			require.EqualValues(t, http.StatusTemporaryRedirect, head.Status)
+			require.Equal(t, location, head.Headers.Get("location"))
+			require.Equal(t, 1, asked)
+		})
+	}
+}
+
+// wire makes a call and returns its request line and header lines as they
+// arrived, split by hand.
+func wire(t *testing.T, req abi.HTTPRequest) (abi.HTTPHead, []string) {
+	t.Helper()
+	var lines []string
+	f, url := raw(t, func(conn net.Conn) {
+		r := bufio.NewReader(conn)
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil || line == "\r\n" {
+				break
+			}
+			lines = append(lines, strings.TrimSuffix(line, "\r\n"))
+		}
+		io.WriteString(conn, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+	})
+	req.URL = url + "/p"
+	head, body := f.Do(within10s(t), &req)
+	body.Close()
+	return head, lines
+}
+
+func TestHeadersOfTheHostAreDropped(t *testing.T) {
+	head, lines := wire(t, abi.HTTPRequest{Headers: abi.Pairs{
+		{Name: "Host", Value: "evil.test"},
+		{Name: "host", Value: "evil.test"},
+		{Name: "Content-Length", Value: "7"},
+		{Name: "TRANSFER-ENCODING", Value: "chunked"},
+		{Name: "Connection", Value: "x-mine, close"},
+		{Name: "Keep-Alive", Value: "timeout=9"},
+		{Name: "Proxy-Authorization", Value: "Basic x"},
+		{Name: "proxy-connection", Value: "keep-alive"},
+		{Name: "Proxy-Anything", Value: "x"},
+		{Name: "TE", Value: "trailers"},
+		{Name: "Trailer", Value: "x-mine"},
+		{Name: "Upgrade", Value: "websocket"},
+		{Name: "Expect", Value: "100-continue"},
+		{Name: "HTTP2-Settings", Value: "x"},
+		{Name: "User-Agent", Value: ""},
+		{Name: "x-mine", Value: "1"},
+		{Name: "X-Mine", Value: "\t2 \xe9"},
+		{Name: "Authorization", Value: "Bearer x"},
+		{Name: "Cookie", Value: "a=b"},
+	}})
+	require.Equal(t, abi.None, head.Kind, head.Message)
+	require.Equal(t, "GET /p HTTP/1.1", lines[0])
+	require.True(t, strings.HasPrefix(lines[1], "Host: 127.0.0.1:"), lines[1])
+	require.ElementsMatch(t, []string{
+		"User-Agent: spore", "X-Mine: 1", "X-Mine: 2 \xe9", "Authorization: Bearer x", "Cookie: a=b",
+	}, lines[2:])
+}
+
+func TestUserAgentIsTheOperators(t *testing.T) {
+	var got []string
+	f, url := local(t, HTTPOptions{UserAgent: "us contact@example.org"}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got = r.Header["User-Agent"]
+	}))
+	_, body := f.Do(within10s(t), &abi.HTTPRequest{URL: url, Headers: abi.Pairs{{Name: "user-agent", Value: "theirs"}}})
+	body.Close()
+	require.Equal(t, []string{"us contact@example.org"}, got)
+}
+
+func TestMalformedRequestsAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		name, method string
+		header       abi.Pair
+	}{
+		{"a line end in a value", "", abi.Pair{Name: "x", Value: "a\r\nHost: evil"}},
+		{"a bare line feed in a value", "", abi.Pair{Name: "x", Value: "a\nb"}},
+		{"a bare carriage return in a value", "", abi.Pair{Name: "x", Value: "a\rb"}},
+		{"a NUL in a value", "", abi.Pair{Name: "x", Value: "a\x00b"}},
+		{"a delete character in a value", "", abi.Pair{Name: "x", Value: "a\x7fb"}},
+		{"a line end in the value of a dropped header", "", abi.Pair{Name: "host", Value: "a\r\nb"}},
+		{"a line end in a name", "", abi.Pair{Name: "x\r\nHost", Value: "evil"}},
+		{"a colon in a name", "", abi.Pair{Name: "x:y", Value: "z"}},
+		{"a pseudo header", "", abi.Pair{Name: ":authority", Value: "evil"}},
+		{"a space in a name", "", abi.Pair{Name: "host ", Value: "evil"}},
+		{"an empty name", "", abi.Pair{Value: "x"}},
+		{"a name that is not ASCII", "", abi.Pair{Name: "\u212aeep-alive", Value: "x"}}, // the Kelvin sign folds to k
+		{"a space in the method", "GET / HTTP/1.1\r\nX: ", abi.Pair{Name: "x"}},
+		{"a method that opens a tunnel", "CONNECT", abi.Pair{Name: "x"}},
+		{"a method that echoes", "TRACE", abi.Pair{Name: "x"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			head, lines := wire(t, abi.HTTPRequest{Method: test.method, Headers: abi.Pairs{{Name: "ok", Value: "1"}, test.header}})
+			require.Equal(t, abi.Invalid, head.Kind, head.Message)
+			require.NotContains(t, head.Message, "\n")
+			require.Empty(t, lines)
+		})
+	}
+}
+
+// FuzzRequestHeader holds that whatever is let through stays one header line.
+func FuzzRequestHeader(f *testing.F) {
+	f.Add("X-Mine", "value")
+	f.Add("x\r\nHost", "evil")
+	f.Add("x", "a\r\nHost: evil")
+	f.Add("transfer-encoding", "chunked")
+	f.Fuzz(func(t *testing.T, name, value string) {
+		h, err := requestHeader(abi.Pairs{{Name: name, Value: value}}, "spore")
+		if err != nil {
+			require.Equal(t, abi.Invalid, function.KindOf(err))
+			return
+		}
+		req, err := http.NewRequest(http.MethodGet, "http://example.com/", nil)
+		require.NoError(t, err)
+		req.Header = h
+		var sent bytes.Buffer
+		require.NoError(t, req.Write(&sent))
+		lines := strings.Split(strings.TrimSuffix(sent.String(), "\r\n\r\n"), "\r\n")
+		require.Equal(t, "GET / HTTP/1.1", lines[0])
+		require.Equal(t, "Host: example.com", lines[1])
+		require.Equal(t, "User-Agent: spore", lines[2])
+		want := 4
+		if hostsHeader(strings.ToLower(name)) {
+			want = 3
+		}
+		require.Len(t, lines, want)
+		require.Equal(t, want+1, strings.Count(sent.String(), "\n"))
+		if want == 4 {
+			gotName, gotValue, _ := strings.Cut(lines[3], ": ")
+			require.True(t, strings.EqualFold(name, gotName))
+			require.Equal(t, strings.Trim(value, " \t"), gotValue)
+		}
+	})
+}
+
+func TestRefusalsTellTheAuthor(t *testing.T) {
+	f := NewHTTP(HTTPOptions{}).For(function.Spec{Name: "stats"})
+	head, body := f.Do(t.Context(), &abi.HTTPRequest{URL: "https://x.test/secret?token=secret"})
+	require.NoError(t, body.Close())
+	require.Equal(t, abi.HTTPHead{
+		Kind:    abi.Denied,
+		Message: "http_start https://x.test/: origin is not granted; add it to http of function stats in functions.toml",
+	}, head)
+
+	head, _ = f.Do(t.Context(), &abi.HTTPRequest{URL: "https://x.test/%zz?token=secret"})
+	require.Equal(t, abi.HTTPHead{Kind: abi.Invalid, Message: "http_start: the URL cannot be parsed"}, head)
+}
+
+func TestGrantIsExact(t *testing.T) {
+	f := NewHTTP(HTTPOptions{}).For(public(t, "https://api.example.org"))
+	for _, url := range []string{
+		"http://api.example.org/", "https://api.example.org:8443/", "https://example.org/", "https://a.api.example.org/",
+		"https://api.example.org.test/", "https://api-example.org/", "http://api.example.org:443/",
+	} {
+		t.Run(url, func(t *testing.T) {
+			head, _ := f.Do(t.Context(), &abi.HTTPRequest{URL: url})
+			require.Equal(t, abi.Denied, head.Kind)
+		})
+	}
+}
+
+func TestTLSAndHTTP2(t *testing.T) {
+	net := newInternet()
+	net.host("api.test", "8.8.8.8")
+	net.host("other.test", "8.8.8.8")
+	pool := net.serveTLS(t, "8.8.8.8:443", "api.test", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Proto", r.Proto)
+		w.Header().Set("X-Host", r.Host)
+	}))
+	h := net.http(t, HTTPOptions{})
+	h.public.tls.RootCAs = pool
+	f := h.For(public(t, "https://api.test", "https://other.test"))
+
+	head, _, err := get(t, f, "https://api.test:443/")
+	require.NoError(t, err)
+	require.Equal(t, "HTTP/2.0", head.Headers.Get("x-proto"), head.Message)
+	require.Equal(t, "api.test", head.Headers.Get("x-host"))
+
+	head, _, _ = get(t, f, "https://other.test/")
+	require.Equal(t, abi.Unavailable, head.Kind)
+	require.Contains(t, head.Message, "certificate")
+}
+
+func TestConnectionIsUsedAgain(t *testing.T) {
+	net := newInternet()
+	net.host("api.test", "8.8.8.8")
+	net.serve(t, "8.8.8.8:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "x") }))
+	f := net.http(t, HTTPOptions{}).For(public(t, "http://api.test"))
+	for range 3 {
+		_, text, err := get(t, f, "http://api.test/")
+		require.NoError(t, err)
+		require.Equal(t, "x", text)
+	}
+	require.Len(t, net.dialled, 1)
+}
+
+func TestBodyLimit(t *testing.T) {
+	const limit = 100_000
+	for _, test := range []struct {
+		name     string
+		declared bool
+		size     int
+		head     abi.Kind
+		end      abi.Kind
+	}{
+		{"exactly at the limit", false, limit, abi.None, abi.None},
+		{"exactly at the limit and declared", true, limit, abi.None, abi.None},
+		{"one byte over the limit", false, limit + 1, abi.None, abi.TooLarge},
+		{"one byte over the limit and declared", true, limit + 1, abi.TooLarge, abi.None},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, url := local(t, HTTPOptions{MaxBody: limit}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if test.declared {
+					w.Header().Set("Content-Length", strconv.Itoa(test.size))
+				}
+				w.Write(make([]byte, test.size))
+			}))
+			head, text, err := get(t, f, url)
+			require.Equal(t, test.head, head.Kind, head.Message)
+			require.Equal(t, test.end, function.KindOf(err))
+			if head.Kind == abi.None {
+				require.Len(t, text, limit)
+			}
+		})
+	}
+}
+
+func TestEndlessBodyEndsAtTheLimit(t *testing.T) {
+	f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for chunk := make([]byte, 32<<10); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}))
+	head, body := f.Do(within10s(t), &abi.HTTPRequest{URL: url})
+	require.Equal(t, abi.None, head.Kind)
+	n, err := io.Copy(io.Discard, body)
+	require.EqualValues(t, abi.MaxBody, n)
+	require.Equal(t, abi.TooLarge, function.KindOf(err))
+	_, again := body.Read(make([]byte, 1))
+	require.Equal(t, err, again)
+	require.NoError(t, body.Close())
+	require.NoError(t, body.Close())
+}
+
+func TestCompressedBodyIsNotExpanded(t *testing.T) {
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	w.Write(make([]byte, 10<<20))
+	require.NoError(t, w.Close())
+	var accepted []string
+	f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		accepted = r.Header["Accept-Encoding"]
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(bomb.Bytes())
+	}))
+	head, text, err := get(t, f, url)
+	require.NoError(t, err)
+	require.Empty(t, accepted)
+	require.Equal(t, "gzip", head.Headers.Get("content-encoding"))
+	require.Equal(t, bomb.String(), text)
+}
+
+func TestHeadOfALargeFileIsNoBody(t *testing.T) {
+	f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "99999999999")
+	}))
+	head, body := f.Do(within10s(t), &abi.HTTPRequest{Method: "HEAD", URL: url})
+	defer body.Close()
+	require.EqualValues(t, 200, head.Status, head.Message)
+	require.Equal(t, "99999999999", head.Headers.Get("content-length"))
+}
+
+// drip sends start, then one byte after another until the other side is gone.
+func drip(start, more string) func(net.Conn) {
+	return func(conn net.Conn) {
+		io.WriteString(conn, start)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			<-tick.C
+			if _, err := conn.Write([]byte{more[i%len(more)]}); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func TestBadAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		serve     func(net.Conn)
+		timeoutMS uint32
+		kind      abi.Kind // of the head, or of the body's end when the head is fine
+	}{
+		{"a header that drips", drip("HTTP/1.1 200 OK\r\nX: ", "a"), 50, abi.Deadline},
+		{"headers that drip", drip("HTTP/1.1 200 OK\r\n", "X: a\r\n"), 50, abi.Deadline},
+		{"a body that drips", drip("HTTP/1.1 200 OK\r\n\r\n", "a"), 50, abi.Deadline},
+		{"interim answers without end", drip("", "HTTP/1.1 103 Early Hints\r\n\r\n"), 50, abi.Deadline},
+		{"nothing", func(conn net.Conn) { io.Copy(io.Discard, conn) }, 50, abi.Deadline},
+		{"headers without end", func(conn net.Conn) {
+			_, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for err == nil {
+				_, err = io.WriteString(conn, "X: "+strings.Repeat("a", 1000)+"\r\n")
+			}
+		}, 0, abi.Unavailable},
+		{"too many headers", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+strings.Repeat("x:y\r\n", abi.MaxPairs+1)+"\r\n")
+		}, 0, abi.TooLarge},
+		{"no HTTP", func(conn net.Conn) { io.WriteString(conn, "220 smtp.test ESMTP\r\n") }, 0, abi.Unavailable},
+		{"an end before the head", func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 200") }, 0, abi.Unavailable},
+		{"an end before the end of the body", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+		}, 0, abi.Unavailable},
+		{"a change of protocol", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+		}, 0, abi.Unavailable},
+		{"a status of zero", func(conn net.Conn) { io.WriteString(conn, "HTTP/1.1 000 None\r\n\r\n") }, 0, abi.Unavailable},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f, url := raw(t, func(conn net.Conn) {
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					test.serve(conn)
+				}
+			})
+			head, body := f.Do(within10s(t), &abi.HTTPRequest{URL: url, TimeoutMS: test.timeoutMS})
+			defer body.Close()
+			_, err := io.Copy(io.Discard, body)
+			if head.Kind != abi.None {
+				require.NoError(t, err)
+				require.Equal(t, test.kind, head.Kind, head.Message)
+				return
+			}
+			require.Equal(t, test.kind, function.KindOf(err), err)
+		})
+	}
+}
+
+func TestCallEndsWithItsContext(t *testing.T) {
+	t.Run("while the name is looked up", func(t *testing.T) {
+		ended := make(chan struct{})
+		h := NewHTTP(HTTPOptions{Resolve: func(ctx context.Context, _ string) ([]netip.Addr, error) {
+			<-ctx.Done()
+			close(ended)
+			return nil, ctx.Err()
+		}})
+		head, _ := h.For(public(t, "http://name.test")).Do(within10s(t), &abi.HTTPRequest{URL: "http://name.test/", TimeoutMS: 20})
+		require.Equal(t, abi.Deadline, head.Kind, head.Message)
+		<-ended // the call's own context, which the transport does not pass on by itself
+	})
+	t.Run("while the connection is made", func(t *testing.T) {
+		ended := make(chan struct{})
+		net := newInternet()
+		h := net.http(t, HTTPOptions{})
+		h.public.connect = blockUntilEnd(ended)
+		head, _ := h.For(public(t, "http://8.8.8.8")).Do(within10s(t), &abi.HTTPRequest{URL: "http://8.8.8.8/", TimeoutMS: 20})
+		require.Equal(t, abi.Deadline, head.Kind, head.Message)
+		<-ended
+	})
+	t.Run("while TLS is set up", func(t *testing.T) {
+		ended := make(chan struct{})
+		f, url := raw(t, func(conn net.Conn) {
+			io.Copy(io.Discard, conn) // until the caller hangs up
+			close(ended)
+		})
+		url = "https" + strings.TrimPrefix(url, "http")
+		head, _ := f.http.For(private(t, url)).Do(within10s(t), &abi.HTTPRequest{URL: url, TimeoutMS: 20})
+		require.Equal(t, abi.Deadline, head.Kind, head.Message)
+		<-ended
+	})
+	t.Run("while the body is read", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}))
+		head, body := f.Do(ctx, &abi.HTTPRequest{URL: url})
+		defer body.Close()
+		require.Equal(t, abi.None, head.Kind, head.Message)
+		cancel()
+		_, err := body.Read(make([]byte, 1))
+		require.Equal(t, abi.Deadline, function.KindOf(err))
+	})
+	t.Run("before it began", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		f, url := local(t, HTTPOptions{}, http.NotFoundHandler())
+		head, _ := f.Do(ctx, &abi.HTTPRequest{URL: url})
+		require.Equal(t, abi.Deadline, head.Kind, head.Message)
+	})
+}
+
+func blockUntilEnd(ended chan<- struct{}) func(context.Context, netip.AddrPort) (net.Conn, error) {
+	return func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		<-ctx.Done()
+		close(ended)
+		return nil, ctx.Err()
+	}
+}
+
+func TestLimitThatIsNotTheCallsIsNoDeadline(t *testing.T) {
+	h := NewHTTP(HTTPOptions{Resolve: func(context.Context, string) ([]netip.Addr, error) {
+		return nil, context.DeadlineExceeded // the resolver's own patience
+	}})
+	head, _ := h.For(public(t, "http://name.test")).Do(within10s(t), &abi.HTTPRequest{URL: "http://name.test/"})
+	require.Equal(t, abi.Unavailable, head.Kind)
+	require.Contains(t, head.Message, "resolve name.test")
+}
+
+func TestCloseEndsARead(t *testing.T) {
+	f, url := local(t, HTTPOptions{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	_, body := f.Do(context.Background(), &abi.HTTPRequest{URL: url})
+	read := make(chan error)
+	go func() {
+		_, err := body.Read(make([]byte, 1))
+		read <- err
+	}()
+	require.NoError(t, body.Close())
+	require.Error(t, <-read)
+}
+
+func TestOpenCallsAreCounted(t *testing.T) {
+	hold := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	call := func(t *testing.T, f *FunctionHTTP, url string) (abi.HTTPHead, io.Closer) {
+		t.Helper()
+		head, body := f.Do(within10s(t), &abi.HTTPRequest{URL: url})
+		t.Cleanup(func() { body.Close() })
+		return head, body
+	}
+	t.Run("for one function", func(t *testing.T) {
+		f, url := local(t, HTTPOptions{PerFunction: 2}, hold)
+		_, first := call(t, f, url)
+		call(t, f, url)
+		head, _ := call(t, f, url)
+		require.Equal(t, abi.Overloaded, head.Kind)
+		require.Contains(t, head.Message, "function f has too many outbound calls open")
+
+		head, _ = call(t, f.http.For(private(t, url)), url)
+		require.Equal(t, abi.None, head.Kind, "another function is not affected")
+
+		first.Close()
+		head, _ = call(t, f, url)
+		require.Equal(t, abi.None, head.Kind)
+	})
+	t.Run("for all functions", func(t *testing.T) {
+		f, url := local(t, HTTPOptions{Total: 2}, hold)
+		other := f.http.For(private(t, url))
+		_, first := call(t, f, url)
+		call(t, other, url)
+		for _, f := range []*FunctionHTTP{f, other} {
+			head, _ := call(t, f, url)
+			require.Equal(t, abi.Overloaded, head.Kind)
+			require.Contains(t, head.Message, "the host has too many outbound calls open")
+		}
+		first.Close()
+		head, _ := call(t, other, url)
+		require.Equal(t, abi.None, head.Kind)
+	})
+	t.Run("and given back after every kind of end", func(t *testing.T) {
+		f, url := local(t, HTTPOptions{PerFunction: 1, MaxBody: 10}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Write(make([]byte, 11))
+		}))
+		for range 3 {
+			head, _, _ := get(t, f, url)
+			require.Equal(t, abi.TooLarge, head.Kind, head.Message)
+			head, _ = f.Do(t.Context(), &abi.HTTPRequest{URL: url, Method: "CONNECT"})
+			require.Equal(t, abi.Invalid, head.Kind, head.Message)
+		}
+		require.Empty(t, f.open)
+		require.Empty(t, f.http.open)
+	})
+}
+
+func TestManyCallsAtOnce(t *testing.T) {
+	f, url := local(t, HTTPOptions{PerFunction: 4, Total: 6}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Write(make([]byte, 100<<10))
+	}))
+	others := []*FunctionHTTP{f, f.http.For(private(t, url))}
+	var callers sync.WaitGroup
+	kinds := make(chan abi.Kind, 16*20)
+	for i := range 16 {
+		callers.Go(func() {
+			for j := range 20 {
+				head, body := others[i%2].Do(within10s(t), &abi.HTTPRequest{URL: url})
+				kinds <- head.Kind
+				if j%2 == 0 {
+					io.Copy(io.Discard, body)
+				}
+				body.Close()
+			}
+		})
+	}
+	callers.Wait()
+	close(kinds)
+	served := 0
+	for kind := range kinds {
+		require.Contains(t, []abi.Kind{abi.None, abi.Overloaded}, kind)
+		if kind == abi.None {
+			served++
+		}
+	}
+	require.Positive(t, served)
+	require.Empty(t, f.http.open)
+	require.Empty(t, others[0].open)
+	require.Empty(t, others[1].open)
+}
+
+func TestErrorsKeepTheirKind(t *testing.T) {
+	err := explain(t.Context(), errors.Join(errors.New("first address"), denied("second")))
+	require.Equal(t, abi.Denied, function.KindOf(err))
+}

@@ -1,0 +1,167 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"spore/host/function"
+)
+
+// functionTable reads one [function.NAME].
+type functionTable struct {
+	*table
+	base         string // what relative paths start from
+	secretSource bool   // the file has a [secrets] table
+}
+
+func (t functionTable) read(name string, routes *routeSet) function.Spec {
+	spec := function.Spec{
+		Name:   name,
+		Source: absolute(t.base, t.str("source", "")),
+		Module: absolute(t.base, t.str("module", "")),
+		Limits: t.limits(),
+		Env:    t.env(),
+	}
+	_, hasSource := t.values["source"]
+	_, hasModule := t.values["module"]
+	if hasSource == hasModule {
+		t.add(t.path, "needs one of source and module", `source = "./dir" for Go, module = "file.wasm" for a built one`)
+	}
+	granted := map[function.Origin]bool{}
+	spec.HTTP = t.origins("http", granted, true)
+	spec.HTTPPrivate = t.origins("http_private", granted, false)
+	spec.Secrets = t.secrets()
+	for _, r := range t.tables("route") {
+		spec.Routes = append(spec.Routes, t.route(r, spec.Secrets, routes))
+	}
+	t.done("warmup", "schedule", "watch", "queue", "retry", "kv", "alias")
+	return spec
+}
+
+func (t functionTable) limits() function.Limits {
+	l := function.DefaultLimits
+	var okTimeout, okResponse bool
+	l.Timeout, okTimeout = t.duration("timeout", l.Timeout)
+	l.ResponseTimeout, okResponse = t.duration("response_timeout", l.Timeout)
+	l.InitTimeout, _ = t.duration("init_timeout", l.InitTimeout)
+	l.Memory = t.memory("memory", l.Memory)
+	l.Concurrency = int(t.number("concurrency", int64(l.Concurrency), 1, 100_000))
+	if okTimeout && okResponse && l.ResponseTimeout > l.Timeout {
+		t.problem("response_timeout", fmt.Sprintf("%v is longer than the timeout of %v", l.ResponseTimeout, l.Timeout), "raise timeout")
+	}
+	return l
+}
+
+// Bounds of a sandbox's memory in bytes. WebAssembly counts it in pages.
+const (
+	page          = 64 << 10
+	lowestMemory  = 1 << 20
+	highestMemory = 4 << 30
+)
+
+func (t functionTable) memory(key string, def int64) int64 {
+	v, ok := get[string](t.table, key, `a size in quotes like "64MiB"`)
+	if !ok {
+		return def
+	}
+	n, ok := parseSize(v)
+	switch {
+	case !ok:
+		t.problem(key, fmt.Sprintf("%q is not a size", clip(v)), `write it like "64MiB" or "64MB"`)
+	case n < lowestMemory || n > highestMemory:
+		t.problem(key, "is "+v, "use 1MiB to 4GiB")
+	default:
+		return (n + page - 1) / page * page
+	}
+	return def
+}
+
+// parseSize reads a whole number with a unit. A number too large for an int64
+// comes back as the largest one.
+func parseSize(s string) (bytes int64, ok bool) {
+	digits := strings.TrimRight(s, "kKMGiB")
+	unit := int64(0)
+	switch s[len(digits):] {
+	case "KiB":
+		unit = 1 << 10
+	case "MiB":
+		unit = 1 << 20
+	case "GiB":
+		unit = 1 << 30
+	case "kB", "KB":
+		unit = 1e3
+	case "MB":
+		unit = 1e6
+	case "GB":
+		unit = 1e9
+	default:
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return math.MaxInt64, strings.Trim(digits, "0123456789") == "" && digits != ""
+	}
+	return int64(n) * unit, true
+}
+
+func (t functionTable) env() map[string]string {
+	vars := t.table.table("env")
+	env := make(map[string]string, len(vars.values))
+	for _, name := range slices.Sorted(maps.Keys(vars.values)) {
+		value, _ := get[string](vars, name, "a string")
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			vars.problem(name, "cannot be the name of an environment variable", "")
+		}
+		if strings.Contains(value, "\x00") {
+			vars.problem(name, "has a NUL byte in its value", "")
+		}
+		env[name] = value
+	}
+	return env
+}
+
+func (t functionTable) origins(key string, granted map[function.Origin]bool, public bool) []function.Origin {
+	var origins []function.Origin
+	t.list(key, func(at, value string) {
+		o, wrong, hint := parseOrigin(value)
+		switch {
+		case wrong != "":
+			t.problem(at, fmt.Sprintf("%q %s", clip(value), wrong), hint)
+			return
+		case public && isPrivate(o.Host):
+			t.problem(at, o.Host+" is a private address", "move it to http_private if that is meant")
+		case granted[o]:
+			t.problem(at, o.String()+" is granted twice", "remove one")
+		}
+		granted[o] = true
+		origins = append(origins, o)
+	})
+	return origins
+}
+
+func (t functionTable) secrets() []string {
+	var names []string
+	t.list("secrets", func(at, name string) {
+		switch {
+		case !isSecretName(name):
+			t.problem(at, "is not the name of a secret", "use A-Z, a-z, 0-9 and _, not a digit first")
+		case slices.Contains(names, name):
+			t.problem(at, name+" is granted twice", "remove one")
+		case !t.secretSource:
+			t.problem(at, name+" has no source", "add a [secrets] table with file, env or directory")
+		}
+		names = append(names, name)
+	})
+	return names
+}
+
+// isFunctionName reports whether name is [a-z][a-z0-9-]{0,62}: a DNS label, so
+// that it fits into paths, file names and metrics as it is.
+func isFunctionName(name string) bool {
+	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	return name != "" && len(name) <= 63 && 'a' <= name[0] && name[0] <= 'z' && !strings.ContainsFunc(name, other)
+}

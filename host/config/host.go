@@ -1,0 +1,80 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Host is the [host] table: what holds for all functions together.
+type Host struct {
+	Listen      string // address of the HTTP listener, host:port
+	Data        string // absolute path of the data directory
+	UserAgent   string // of outbound calls
+	Log         string // "auto", "text" or "json"
+	Concurrency int    // sandboxes at once, all functions together
+}
+
+// Secrets is the [secrets] table: where secrets come from. At most one field is
+// set; none means that there are no secrets.
+type Secrets struct {
+	File      string // absolute path of a file for ParseSecrets
+	EnvPrefix string // of environment variables
+	Directory string // absolute path of a directory with one file per secret
+}
+
+// defaultConcurrency suits a small machine: 256 sandboxes of the default 64 MiB
+// are 16 GiB only if every one of them uses all it may.
+const defaultConcurrency = 256
+
+const maxUserAgent = 200
+
+func readHost(t *table, base string) Host {
+	h := Host{
+		Listen:      t.str("listen", "127.0.0.1:8080"),
+		Data:        absolute(base, t.str("data", "data")),
+		UserAgent:   t.str("user_agent", "spore"),
+		Log:         t.str("log", "auto"),
+		Concurrency: int(t.number("concurrency", defaultConcurrency, 1, 100_000)),
+	}
+	t.done("nats", "queue", "console")
+	if !isListenAddress(h.Listen) {
+		t.problem("listen", "is not an address and port", `write it like "127.0.0.1:8080"`)
+	}
+	if len(h.UserAgent) > maxUserAgent || strings.ContainsFunc(h.UserAgent, func(r rune) bool { return r < ' ' || r > '~' }) {
+		t.problem("user_agent", "cannot be sent as a header", "use at most 200 printable ASCII characters")
+	}
+	if h.Log != "auto" && h.Log != "text" && h.Log != "json" {
+		t.problem("log", "is not a log format", `use "auto", "text" or "json"`)
+	}
+	return h
+}
+
+func isListenAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func readSecrets(t *table, base string) Secrets {
+	s := Secrets{
+		File:      absolute(base, t.str("file", "")),
+		EnvPrefix: t.str("env", ""),
+		Directory: absolute(base, t.str("directory", "")),
+	}
+	t.done()
+	if s.EnvPrefix != "" && !isSecretName(s.EnvPrefix) {
+		t.problem("env", "is not a prefix of environment variables", `write it like "SPORE_SECRET_"`)
+	}
+	switch {
+	case t.values == nil:
+	case len(t.values) == 0:
+		t.add(t.path, "names no source", "set one of file, env and directory")
+	case s.File != "" && s.EnvPrefix != "", s.File != "" && s.Directory != "", s.EnvPrefix != "" && s.Directory != "":
+		t.add(t.path, "names more than one source", "keep one of file, env and directory")
+	}
+	return s
+}

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// ParseSecrets reads the content of a secrets file: one NAME = "value" a line.
+// Its errors name lines and never show what is on them, because any part of a
+// malformed line may be the secret.
+func ParseSecrets(data []byte) (map[string]string, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("parse secrets: over the limit of %d bytes", maxFile)
+	}
+	var tree map[string]any
+	if wrong := decodeSecrets(data, &tree); wrong != nil {
+		return nil, wrong
+	}
+	lines := locate(string(data))
+	secrets := make(map[string]string, len(tree))
+	for name, raw := range tree {
+		value, ok := raw.(string)
+		if !ok || !isSecretName(name) {
+			return nil, malformed(lines[join("", name)])
+		}
+		secrets[name] = value
+	}
+	return secrets, nil
+}
+
+func decodeSecrets(data []byte, tree *map[string]any) error {
+	err := toml.Unmarshal(data, tree)
+	if syntax, ok := err.(toml.ParseError); ok {
+		return malformed(syntaxLine(data, syntax))
+	}
+	if err != nil {
+		return malformed(0)
+	}
+	return nil
+}
+
+func malformed(line int) error {
+	return fmt.Errorf(`parse secrets: line %d: want NAME = "value", the name of A-Z, a-z, 0-9 and _`, line)
+}
+
+// isSecretName reports whether name is [A-Za-z_][A-Za-z0-9_]*, which every
+// source of secrets can hold: TOML, the environment and a directory.
+func isSecretName(name string) bool {
+	other := func(r rune) bool { return !isAlphanumeric(r) && r != '_' }
+	return name != "" && (name[0] < '0' || name[0] > '9') && !strings.ContainsFunc(name, other)
+}
