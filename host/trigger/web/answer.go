@@ -1,0 +1,117 @@
+package web
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// Bounds of what a function may put into the head of an answer. Proxies take
+// less than we could write.
+const (
+	maxResponseHeaders = 128
+	maxResponseHead    = 64 << 10 // bytes of names and values
+)
+
+// writeResult copies a function's answer to resp, or changes nothing and says
+// what is wrong with it. No byte of a bad answer reaches the wire, where it
+// could pass for an answer of its own.
+func writeResult(resp *fasthttp.Response, res *abi.Result) error {
+	if err := checkResult(res); err != nil {
+		return &function.Error{Kind: abi.Invalid, Op: "check the function's answer", Err: err}
+	}
+	status := int(res.Status)
+	if status == 0 {
+		status = fasthttp.StatusOK
+	}
+	resp.SetStatusCode(status)
+	for i := range res.Headers {
+		if name, value := res.Headers[i].Name, res.Headers[i].Value; !isOurs(name) {
+			resp.Header.Add(name, value)
+		}
+	}
+	if res.ContentType != "" {
+		resp.Header.SetContentType(res.ContentType)
+	}
+	if hasBody(status) {
+		resp.SetBody(res.Body)
+	}
+	return nil
+}
+
+// hasBody reports whether an answer of that status may have one, RFC 9110
+// sections 15.3.5, 15.3.6 and 15.4.5.
+func hasBody(status int) bool {
+	switch status {
+	case fasthttp.StatusNoContent, fasthttp.StatusResetContent, fasthttp.StatusNotModified:
+		return false
+	}
+	return true
+}
+
+func checkResult(res *abi.Result) error {
+	size := len(res.ContentType)
+	for i := range res.Headers {
+		size += len(res.Headers[i].Name) + len(res.Headers[i].Value)
+	}
+	switch {
+	case res.Status != 0 && (res.Status < 200 || res.Status > 599):
+		return errors.New("status is not between 200 and 599")
+	case len(res.Headers) > maxResponseHeaders:
+		return errors.New("more than 128 headers")
+	case size > maxResponseHead:
+		return errors.New("more than 64 KiB of headers")
+	case len(res.Body) > abi.MaxBody:
+		return errors.New("body over 6 MiB")
+	case !isFieldValue(res.ContentType):
+		return errors.New("content type holds a control character")
+	}
+	for i := range res.Headers {
+		switch {
+		case !isToken(res.Headers[i].Name):
+			return errors.New("header name is not a token")
+		case !isFieldValue(res.Headers[i].Value):
+			return errors.New("header " + res.Headers[i].Name + " holds a control character")
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether a header frames the message, belongs to the connection
+// or is the host's to set. What a function says there is dropped.
+func isOurs(name string) bool {
+	switch name := strings.ToLower(name); name {
+	case "connection", "content-length", "transfer-encoding", "date", "server", "keep-alive",
+		"upgrade", "trailer", "te", requestIDHeader:
+		return true
+	default:
+		return strings.HasPrefix(name, "proxy-")
+	}
+}
+
+// isToken reports whether s may be a header's name, RFC 9110 section 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		digit := '0' <= c && c <= '9'
+		if !letter && !digit && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isFieldValue reports whether s may be a header's value, RFC 9110 section 5.5.
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,170 @@
+package web
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/valyala/fasthttp"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// requestIDHeader is on every answer.
+const requestIDHeader = "x-spore-request-id"
+
+// handle is where fasthttp enters, on the connection's goroutine.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	id := s.opt.NewRequestID()
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(id, p)
+			refuse(ctx, internalError)
+		}
+	}()
+	ctx.Response.Header.Set(requestIDHeader, id)
+	if r := inspect(&ctx.Request); r != nil {
+		refuse(ctx, *r)
+		ctx.SetConnectionClose()
+		return
+	}
+	s.table.Load().router.Handler(ctx)
+}
+
+func (s *Server) panicked(id string, p any) {
+	s.opt.Log.Error("panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
+// serve answers one request to a route. It returns at the function's answer,
+// because fasthttp writes nothing before its handler returns; the worker goes
+// on until the function has ended.
+func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
+	if r.SlackSecret != "" && !s.admitSlack(ctx, r) {
+		return
+	}
+	c := s.calls.Get().(*call)
+	c.begin(ctx, r)
+	if !s.workers.do(c) {
+		refuse(ctx, shuttingDown)
+		c.release()
+		c.release()
+		return
+	}
+	<-c.done
+	c.release()
+}
+
+// call is one event on its way through the Invoker. Two goroutines hold it: the
+// connection's until the answer, the worker's until the function has ended. The
+// last to let go of it gives it back to the pool.
+type call struct {
+	server  *Server
+	holders atomic.Int32
+	done    chan struct{}     // one value: ctx is answered
+	reply   func(*abi.Result) // c.answer, made once
+
+	// The rest is the worker's from begin on.
+	ctx   *fasthttp.RequestCtx // nil once it is answered: fasthttp has it back
+	route *route
+	ev    abi.Event
+}
+
+func newCall(s *Server) *call {
+	c := &call{server: s, done: make(chan struct{}, 1)}
+	c.reply = c.answer
+	return c
+}
+
+func (c *call) begin(ctx *fasthttp.RequestCtx, r *route) {
+	c.holders.Store(2)
+	c.ctx, c.route = ctx, r
+	fillEvent(&c.ev, ctx, r, c.server.opt.Now())
+}
+
+func (c *call) release() {
+	if c.holders.Add(-1) > 0 {
+		return
+	}
+	clear(c.ev.Headers)
+	clear(c.ev.Params)
+	c.ev = abi.Event{Headers: c.ev.Headers[:0], Params: c.ev.Params[:0]}
+	c.ctx, c.route = nil, nil
+	c.server.calls.Put(c)
+}
+
+// run is where a worker enters.
+func (c *call) run() {
+	defer c.release()
+	id := c.ev.RequestID
+	defer func() {
+		if p := recover(); p != nil {
+			c.server.panicked(id, p)
+			c.fail(internalError)
+		}
+	}()
+	_, err := c.server.opt.Invoker.Invoke(c.server.running, function.Ref{Name: c.route.Function}, &c.ev, c.reply)
+	answered := c.ctx == nil
+	if err == nil && !answered {
+		err = errors.New("invoke returned neither an answer nor an error")
+	}
+	if err != nil {
+		c.server.logFailure(id, c.route.Function, answered, err)
+		c.fail(refusalOf(err))
+	}
+}
+
+// answer writes the function's answer and lets the connection go on with it.
+func (c *call) answer(res *abi.Result) {
+	if c.ctx == nil {
+		panic("web: internal error: a second answer to one event")
+	}
+	if err := writeResult(&c.ctx.Response, res); err != nil {
+		c.server.logFailure(c.ev.RequestID, c.route.Function, false, err)
+		refuse(c.ctx, badResponse)
+	}
+	c.handBack()
+}
+
+// fail answers with r, unless the function has answered.
+func (c *call) fail(r refusal) {
+	if c.ctx != nil {
+		refuse(c.ctx, r)
+		c.handBack()
+	}
+}
+
+func (c *call) handBack() {
+	c.ctx = nil
+	c.done <- struct{}{}
+}
+
+func (s *Server) logFailure(id, name string, answered bool, err error) {
+	kind := function.KindOf(err)
+	level := slog.LevelWarn
+	if kind == abi.Internal {
+		level = slog.LevelError
+	}
+	s.opt.Log.Log(s.running, level, "request failed",
+		"request_id", id, "function", name, "kind", kind.String(), "answered", answered, "error", err.Error())
+}
+
+// NewRequestID returns a random UUID, RFC 9562 version 4.
+func NewRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails since Go 1.24
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	text := make([]byte, 36)
+	hex.Encode(text, b[:4])
+	for i, at := range []int{8, 13, 18, 23} {
+		text[at] = '-'
+		hex.Encode(text[at+1:], b[4+2*i:6+2*i])
+	}
+	hex.Encode(text[24:], b[10:])
+	return string(text)
+}

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+type limitError struct{ function bool }
+
+func (e limitError) Error() string       { return "limit" }
+func (e limitError) FunctionLimit() bool { return e.function }
+
+func TestStatusOfKind(t *testing.T) {
+	kind := func(k abi.Kind, cause error) error {
+		return fmt.Errorf("outer: %w", &function.Error{Kind: k, Err: cause})
+	}
+	tests := map[string]struct {
+		err    error
+		status int
+		code   string
+		retry  string
+	}{
+		"deadline":                       {kind(abi.Deadline, nil), 504, "deadline", ""},
+		"overloaded host":                {kind(abi.Overloaded, nil), 503, "overloaded", "1"},
+		"overloaded function":            {kind(abi.Overloaded, limitError{true}), 429, "overloaded", "1"},
+		"a limit that is the host's":     {kind(abi.Overloaded, limitError{false}), 503, "overloaded", "1"},
+		"not found":                      {kind(abi.NotFound, nil), 404, "not_found", ""},
+		"not ready":                      {kind(abi.NotReady, nil), 503, "not_ready", "1"},
+		"denied":                         {kind(abi.Denied, nil), 403, "denied", ""},
+		"too large":                      {kind(abi.TooLarge, nil), 413, "too_large", ""},
+		"trapped":                        {kind(abi.Trapped, nil), 502, "trapped", ""},
+		"exited":                         {kind(abi.Exited, nil), 502, "exited", ""},
+		"out of memory":                  {kind(abi.OutOfMemory, nil), 502, "out_of_memory", ""},
+		"no answer":                      {kind(abi.NoAnswer, nil), 502, "no_answer", ""},
+		"out of order":                   {kind(abi.OutOfOrder, nil), 502, "out_of_order", ""},
+		"the function's own error":       {kind(abi.GuestError, &function.Guest{}), 502, "guest_error", ""},
+		"invalid":                        {kind(abi.Invalid, nil), 502, "invalid", ""},
+		"unavailable":                    {kind(abi.Unavailable, nil), 502, "unavailable", ""},
+		"internal":                       {kind(abi.Internal, nil), 500, "internal", ""},
+		"an error without a kind":        {errors.New("x"), 500, "internal", ""},
+		"a kind nobody knows":            {kind(abi.Kind(200), nil), 500, "internal", ""},
+		"neither an answer nor an error": {nil, 500, "internal", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, Options{Invoker: failing(test.err)}, bind("GET", "/x", "f"))
+			got := h.ask(t, request("GET", "/x", ""))
+			require.Equal(t, test.status, got.status)
+			require.Equal(t, test.code, got.code(t))
+			require.Equal(t, test.retry, got.header.Get("Retry-After"))
+		})
+	}
+}
+
+// TestErrorsShowNoCause: what the host knows goes to the log, the client gets a
+// request id to ask with.
+func TestErrorsShowNoCause(t *testing.T) {
+	report := abi.Error{Type: "PlantedType", Message: "planted message", Stack: "planted stack"}
+	for name, err := range map[string]error{
+		"the function's own error": &function.Error{Kind: abi.GuestError, Op: "planted op", Err: &function.Guest{Report: report}},
+		"a host error":             &function.Error{Kind: abi.Internal, Op: "planted op", Err: errors.New("planted message: PlantedType")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, Options{Invoker: failing(err)}, bind("GET", "/x", "fn"))
+			got := h.ask(t, request("GET", "/x", ""))
+			require.NotContains(t, fmt.Sprint(got), "lanted")
+			log := h.log.String()
+			for _, part := range []string{"planted op", "PlantedType", "planted message", "function=fn", "request_id=" + got.header.Get(requestIDHeader)} {
+				require.Contains(t, log, part)
+			}
+		})
+	}
+}
+
+func TestPanicsAreAnswered(t *testing.T) {
+	panicking := func(answerFirst bool) invoker {
+		return func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+			if answerFirst {
+				reply(&abi.Result{})
+			}
+			panic("planted panic")
+		}
+	}
+	for answerFirst, status := range map[bool]int{false: 500, true: 200} {
+		h := start(t, Options{Invoker: panicking(answerFirst)}, bind("GET", "/x", "f"))
+		c := h.dial(t)
+		for range 3 {
+			got := c.send(request("GET", "/x", "")).read("GET")
+			require.Equal(t, status, got.status)
+			require.NotContains(t, got.body, "planted")
+		}
+		require.NoError(t, h.stop(), "what the panic held was let go")
+		require.Contains(t, h.log.String(), "planted panic")
+	}
+}
+
+func TestSecondAnswerIsABug(t *testing.T) {
+	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+		reply(&abi.Result{Body: []byte("first")})
+		reply(&abi.Result{Body: []byte("second")})
+		return nil
+	}
+	h := start(t, Options{Invoker: invoker(inv)}, bind("GET", "/x", "f"))
+	c := h.dial(t)
+	require.Equal(t, "first", c.send(request("GET", "/x", "")).read("GET").body)
+	require.Equal(t, "first", c.send(request("GET", "/x", "")).read("GET").body)
+	require.NoError(t, h.stop())
+	require.Contains(t, h.log.String(), "a second answer to one event")
+}

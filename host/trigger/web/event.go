@@ -1,0 +1,89 @@
+package web
+
+import (
+	"bytes"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"spore/abi"
+)
+
+// fillEvent sets ev from a request. Its strings and bytes lie in ctx, except
+// the request id and the parameters; its lists are overwritten.
+func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, now time.Time) {
+	h, uri := &ctx.Request.Header, ctx.Request.URI()
+	ev.RequestID = string(ctx.Response.Header.Peek(requestIDHeader))
+	ev.DeadlineMS = deadline(now, r.Timeout)
+	ev.ResponseDeadlineMS = deadline(now, r.ResponseTimeout)
+	ev.Function = r.Function
+	ev.Trigger = abi.TriggerHTTP
+	ev.ContentType = borrow(h.ContentType())
+	ev.Headers = appendHeaders(ev.Headers[:0], h)
+	ev.TraceID = traceID(ev.Headers)
+	ev.Method = borrow(h.Method())
+	ev.Path = borrow(uri.PathOriginal())
+	ev.RawQuery = borrow(uri.QueryString())
+	ev.Params = appendParams(ev.Params[:0], ctx, r)
+	ev.ClientAddr = ctx.RemoteAddr().String()
+	ev.Body = ctx.Request.Body()
+	ev.BodySize = uint32(len(ev.Body))
+}
+
+func deadline(now time.Time, limit time.Duration) int64 {
+	if limit == 0 {
+		return 0
+	}
+	return now.Add(limit).UnixMilli()
+}
+
+// appendHeaders takes the headers as they came in. Names are put into lower
+// case where they stand: fasthttp keeps the raw block for this iterator alone.
+func appendHeaders(dst abi.Pairs, h *fasthttp.RequestHeader) abi.Pairs {
+	for name, value := range h.AllInOrder() {
+		toLower(name)
+		dst = append(dst, abi.Pair{Name: borrow(name), Value: borrow(value)})
+	}
+	return dst
+}
+
+func toLower(b []byte) {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+}
+
+func traceID(headers abi.Pairs) string {
+	if id := headers.Get("traceparent"); id != "" {
+		return id
+	}
+	return headers.Get("x-amzn-trace-id")
+}
+
+// appendParams goes by the names in the route, because the router also leaves
+// values of paths that it tried in vain.
+func appendParams(dst abi.Pairs, ctx *fasthttp.RequestCtx, r *route) abi.Pairs {
+	for _, name := range r.params {
+		value, ok := ctx.UserValue(name).(string)
+		if !ok {
+			continue // an optional parameter
+		}
+		if strings.IndexByte(value, '%') >= 0 {
+			if decoded, err := url.PathUnescape(value); err == nil {
+				value = decoded
+			}
+		}
+		dst = append(dst, abi.Pair{Name: name, Value: value})
+	}
+	return dst
+}
+
+// isForm reports whether the body is an HTML form's.
+func isForm(h *fasthttp.RequestHeader) bool {
+	mediaType, _, _ := bytes.Cut(h.ContentType(), []byte(";"))
+	return bytes.EqualFold(bytes.TrimSpace(mediaType), []byte("application/x-www-form-urlencoded"))
+}

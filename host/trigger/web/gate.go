@@ -1,0 +1,116 @@
+package web
+
+import (
+	"bytes"
+	"net/url"
+
+	"github.com/valyala/fasthttp"
+
+	"spore/abi"
+)
+
+// The gate refuses requests that two programs could read differently: a proxy
+// before us and we, or we and a function. fasthttp accepts them; the list is
+// what it was measured to let through, beside RFC 9112 sections 3 and 6. Such a
+// connection may be out of step, so it is closed.
+
+var (
+	badMethod   = refusal{fasthttp.StatusBadRequest, "invalid", "the method must be in upper case"}
+	badVersion  = refusal{fasthttp.StatusHTTPVersionNotSupported, "invalid", "use HTTP/1.1 or HTTP/1.0"}
+	badTarget   = refusal{fasthttp.StatusBadRequest, "invalid", "the request target must be a path or an http URL, without a fragment"}
+	badPath     = refusal{fasthttp.StatusBadRequest, "invalid", "the path must be in its simplest form: no dot segments or empty segments, no encoded slash or NUL, no backslash"}
+	badHeader   = refusal{fasthttp.StatusBadRequest, "invalid", "header lines must end in CR LF, must not be folded, and their names must not hold spaces"}
+	badFraming  = refusal{fasthttp.StatusBadRequest, "invalid", "send either content-length or transfer-encoding"}
+	badExpect   = refusal{fasthttp.StatusExpectationFailed, "invalid", "the only expectation understood is 100-continue"}
+	manyHeaders = refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "too_large", "send fewer headers"}
+)
+
+// inspect returns nil for a request that means one thing only.
+func inspect(req *fasthttp.Request) *refusal {
+	h := &req.Header
+	switch {
+	case bytes.ContainsFunc(h.Method(), func(c rune) bool { return 'a' <= c && c <= 'z' }):
+		return &badMethod
+	case !isVersion1(h.Protocol()):
+		return &badVersion
+	case bytes.IndexByte(h.RequestURI(), '#') >= 0:
+		return &badTarget
+	}
+	if r := inspectPath(req.URI()); r != nil {
+		return r
+	}
+	if e := h.Peek(fasthttp.HeaderExpect); len(e) > 0 && !bytes.EqualFold(e, []byte("100-continue")) {
+		return &badExpect
+	}
+	return inspectHeader(h.RawHeaders())
+}
+
+func isVersion1(protocol []byte) bool {
+	return string(protocol) == "HTTP/1.1" || string(protocol) == "HTTP/1.0"
+}
+
+// inspectPath compares the path as sent with fasthttp's, which is decoded and
+// free of dot and empty segments: they must mean the same.
+func inspectPath(uri *fasthttp.URI) *refusal {
+	sent := uri.PathOriginal()
+	if len(sent) == 0 || sent[0] != '/' {
+		return &badTarget
+	}
+	if bytes.IndexByte(sent, '%') >= 0 {
+		if hasEncodedDelimiter(sent) {
+			return &badPath
+		}
+		decoded, err := url.PathUnescape(string(sent))
+		if err != nil {
+			return &badPath
+		}
+		sent = []byte(decoded)
+	}
+	if bytes.IndexByte(sent, '\\') >= 0 || !bytes.Equal(sent, uri.Path()) {
+		return &badPath
+	}
+	return nil
+}
+
+// hasEncodedDelimiter finds %00, %2f and %5c.
+func hasEncodedDelimiter(path []byte) bool {
+	for ; len(path) >= 3; path = path[1:] {
+		if path[0] != '%' {
+			continue
+		}
+		switch string(path[1:3]) {
+		case "00", "2f", "2F", "5c", "5C":
+			return true
+		}
+	}
+	return false
+}
+
+// inspectHeader walks the header block as it came in.
+func inspectHeader(raw []byte) *refusal {
+	lines, length, encoding := 0, false, false
+	for len(raw) > 0 {
+		line, rest, ended := bytes.Cut(raw, []byte("\r\n"))
+		if !ended || bytes.IndexByte(line, '\n') >= 0 {
+			return &badHeader
+		}
+		if len(line) == 0 {
+			break
+		}
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		if bytes.ContainsAny(name, " \t") {
+			return &badHeader // a space in the name, or a folded line
+		}
+		length = length || bytes.EqualFold(name, []byte("content-length"))
+		encoding = encoding || bytes.EqualFold(name, []byte("transfer-encoding"))
+		lines++
+		raw = rest
+	}
+	switch {
+	case length && encoding:
+		return &badFraming
+	case lines > abi.MaxPairs:
+		return &manyHeaders
+	}
+	return nil
+}

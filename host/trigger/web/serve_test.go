@@ -1,0 +1,340 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+func TestConnectionsAreKept(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo)}, everything...)
+	c := h.dial(t)
+	for i := range 100 {
+		path := fmt.Sprintf("/%d", i)
+		require.Equal(t, "f GET "+path+"? rest="+path[1:], c.send(request("GET", path, "")).read("GET").body)
+	}
+	got := c.send(request("GET", "/last", "", "Connection: close")).read("GET")
+	require.True(t, got.close)
+	c.requireClosed()
+}
+
+func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
+	const n = 10_000
+	h := start(t, Options{Invoker: invoker(echo)}, everything...)
+	c := h.dial(t)
+	sent := make(chan error, 1)
+	go func() {
+		var all bytes.Buffer
+		for i := range n {
+			all.WriteString(request("POST", "/"+strconv.Itoa(i), strings.Repeat("x", i%300)))
+		}
+		_, err := c.Write(all.Bytes())
+		sent <- errors.Join(err, c.Conn.(*net.TCPConn).CloseWrite())
+	}()
+	for i := range n {
+		got := c.read("POST")
+		require.Equal(t, "f POST /"+strconv.Itoa(i)+"? rest="+strconv.Itoa(i), got.body)
+		require.Equal(t, strconv.Itoa(i%300), got.header.Get("x-body"))
+	}
+	require.NoError(t, await(t, sent))
+	c.requireClosed()
+}
+
+// TestClientHasItsAnswerWhileTheFunctionGoesOn also shows that the connection
+// takes its next request meanwhile, with another event.
+func TestClientHasItsAnswerWhileTheFunctionGoesOn(t *testing.T) {
+	goOn, ended := make(chan struct{}), make(chan string, 2)
+	var mu sync.Mutex
+	events := map[*abi.Event]bool{}
+	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		mu.Lock()
+		events[ev] = true
+		mu.Unlock()
+		path := strings.Clone(ev.Path)
+		reply(&abi.Result{Body: []byte(path)})
+		<-goOn
+		ended <- path
+		return nil
+	}
+	h := start(t, Options{Invoker: invoker(inv)}, everything...)
+	c := h.dial(t)
+	require.Equal(t, "/1", c.send(request("GET", "/1", "")).read("GET").body)
+	require.Equal(t, "/2", c.send(request("GET", "/2", "")).read("GET").body)
+	require.Empty(t, ended)
+	close(goOn)
+	require.ElementsMatch(t, []string{"/1", "/2"}, []string{await(t, ended), await(t, ended)})
+	require.Len(t, events, 2, "an event was given to a second request while its function went on")
+}
+
+func TestFailureAfterTheAnswerIsLogged(t *testing.T) {
+	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+		reply(&abi.Result{})
+		return &function.Error{Kind: abi.Trapped, Op: "run f"}
+	}
+	h := start(t, Options{Invoker: invoker(inv)}, everything...)
+	require.Equal(t, 200, h.ask(t, request("GET", "/", "")).status)
+	require.NoError(t, h.stop())
+	require.Contains(t, h.log.String(), "kind=trapped answered=true")
+}
+
+// TestShutdownDrains: what runs when the server is told to stop gets done, a
+// function that works on after its answer included.
+func TestShutdownDrains(t *testing.T) {
+	entered, stopping, goOn := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
+	var finished atomic.Int32
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		early := ev.Path == "/early"
+		if early {
+			reply(&abi.Result{})
+		}
+		entered <- struct{}{}
+		<-goOn
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		finished.Add(1)
+		if early {
+			return nil
+		}
+		return echo(ctx, ref, ev, reply)
+	}
+	h := start(t, Options{Invoker: invoker(inv), Drain: patience}, everything...)
+	early, late := h.dial(t), h.dial(t)
+	early.send(request("GET", "/early", "")).read("GET")
+	late.send(request("GET", "/late", ""))
+	await(t, entered)
+	await(t, entered)
+	stopped := make(chan error, 1)
+	go func() {
+		close(stopping)
+		stopped <- h.stop()
+	}()
+	await(t, stopping)
+	requireRefused(t, h.addr)
+	require.Empty(t, stopped)
+	close(goOn)
+	got := late.read("GET")
+	require.Equal(t, "f GET /late? rest=late", got.body)
+	require.True(t, got.close, "the client is told that the connection ends")
+	require.NoError(t, await(t, stopped))
+	require.Equal(t, int32(2), finished.Load())
+	requireNothingRuns(t)
+}
+
+// requireRefused waits until nobody listens at addr any more.
+func requireRefused(t *testing.T, addr string) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		_ = c.Close()
+		runtime.Gosched()
+	}
+	require.Fail(t, "the listener is still open")
+}
+
+// TestShutdownEndsWhatOutlastsTheDrain: functions see their context end, slow
+// connections are closed, no goroutine is left.
+func TestShutdownEndsWhatOutlastsTheDrain(t *testing.T) {
+	entered := make(chan struct{}, 2)
+	inv := func(ctx context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		if ev.Path == "/early" {
+			reply(&abi.Result{})
+		}
+		entered <- struct{}{}
+		<-ctx.Done()
+		return &function.Error{Kind: abi.Deadline, Op: "run f", Err: ctx.Err()}
+	}
+	h := start(t, Options{Invoker: invoker(inv), Drain: 50 * time.Millisecond}, everything...)
+	h.dial(t).send(request("GET", "/early", "")).read("GET")
+	h.dial(t).send(request("GET", "/late", ""))
+	h.dial(t).send("GET /never-complete HTTP/1.1\r\n")
+	await(t, entered)
+	await(t, entered)
+	require.NoError(t, h.stop())
+	require.Contains(t, h.log.String(), "did not finish in time")
+	requireNothingRuns(t)
+}
+
+// requireNothingRuns waits until the goroutines of workers and connections, which
+// are done, are gone too.
+func requireNothingRuns(t *testing.T) {
+	t.Helper()
+	buf := make([]byte, 1<<20)
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		stacks := string(buf[:runtime.Stack(buf, true)])
+		if !strings.Contains(stacks, "web.(*workers).") && !strings.Contains(stacks, "fasthttp.(*workerPool).workerFunc") {
+			return
+		}
+		require.True(t, time.Now().Before(end), "goroutines are left: %s", stacks)
+	}
+}
+
+func TestServeIsOverBeforeItBegan(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.NoError(t, New(Options{}).Serve(ctx, ln))
+	requireRefused(t, ln.Addr().String())
+}
+
+// brokenListener fails with each error in turn, and then for good.
+type brokenListener struct {
+	net.Listener
+	errs []error
+}
+
+func (l *brokenListener) Accept() (net.Conn, error) {
+	if len(l.errs) == 0 {
+		return l.Listener.Accept()
+	}
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, &net.OpError{Op: "accept", Err: err}
+}
+
+func TestServeOutlastsWantOfDescriptors(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- New(Options{}).Serve(ctx, &brokenListener{ln, []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED}})
+	}()
+	res, err := http.Get("http://" + ln.Addr().String() + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	cancel()
+	require.NoError(t, await(t, served))
+}
+
+func TestServeSaysWhyItsListenerFailed(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	err = New(Options{}).Serve(t.Context(), &brokenListener{ln, []error{syscall.EINVAL}})
+	require.ErrorIs(t, err, syscall.EINVAL)
+	require.ErrorContains(t, err, "accept connections on "+ln.Addr().String())
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo), MaxConns: 1}, everything...)
+	first := h.dial(t)
+	require.Equal(t, 200, first.send(request("GET", "/", "")).read("GET").status)
+	second := h.dial(t).read("GET")
+	require.Equal(t, 503, second.status)
+	require.Empty(t, second.header.Get("Server"))
+	require.Equal(t, 200, first.send(request("GET", "/", "")).read("GET").status)
+}
+
+// TestExpectedBodyOverTheLimitIsNotRead: a client that waits for leave to send
+// its body is told no, and the host reads none of it.
+func TestExpectedBodyOverTheLimitIsNotRead(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo)}, everything...)
+	c := h.dial(t).send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", abi.MaxBody+1))
+	got := c.read("POST")
+	if got.status == 100 {
+		got = c.read("POST")
+	}
+	require.Equal(t, 413, got.status)
+	require.Equal(t, "too_large", got.code(t))
+	c.requireClosed()
+}
+
+// TestWorkersUnderLoad hammers the hand-over from connections to workers, with
+// functions that end before, at and after their answers.
+func TestWorkersUnderLoad(t *testing.T) {
+	var running, served atomic.Int32
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		running.Add(1)
+		defer running.Add(-1)
+		mode := ev.RawQuery
+		switch mode {
+		case "fail":
+			return &function.Error{Kind: abi.NoAnswer}
+		case "after":
+			defer runtime.Gosched()
+		}
+		served.Add(1)
+		return echo(ctx, ref, ev, reply)
+	}
+	h := start(t, Options{Invoker: invoker(inv)}, everything...)
+	const conns, each = 32, 100
+	modes := []string{"", "after", "fail"}
+	var load sync.WaitGroup
+	for n := range conns {
+		c := h.dial(t)
+		load.Go(func() {
+			for i := range each {
+				mode := modes[(n+i)%3]
+				want := map[bool]int{true: 502, false: 200}[mode == "fail"]
+				if got := c.send(request("GET", "/x?"+mode, "")).read("GET"); got.status != want {
+					t.Errorf("%s: got %d", mode, got.status)
+				}
+			}
+		})
+	}
+	load.Wait()
+	require.NoError(t, h.stop())
+	require.Zero(t, running.Load(), "Serve returned before a function had ended")
+	require.InDelta(t, conns*each*2/3, int(served.Load()), conns)
+}
+
+func TestNoWorkAfterStop(t *testing.T) {
+	w := newWorkers()
+	require.True(t, w.stop(t.Context()))
+	require.False(t, w.do(nil))
+	require.True(t, w.stop(t.Context()), "stop may be called again")
+}
+
+// BenchmarkRequest is one connection, one request after the other, and a
+// function that does nothing.
+func BenchmarkRequest(b *testing.B) {
+	h := start(b, Options{Invoker: answering(abi.Result{ContentType: "text/plain", Body: []byte("hello, world!")})}, bind("GET", "/a/{name}", "f"))
+	c := h.dial(b)
+	require.NoError(b, c.SetDeadline(time.Time{}))
+	text := []byte(request("GET", "/a/x?q=1", "", "User-Agent: bench", "Accept: */*"))
+	size := len(c.firstAnswer(text))
+	answer := make([]byte, size)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(text); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(c.r, answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// firstAnswer returns the bytes of one answer; those of the same route have the
+// same length.
+func (c *client) firstAnswer(request []byte) []byte {
+	c.send(string(request))
+	_, err := c.r.Peek(1)
+	require.NoError(c.tb, err)
+	buf := make([]byte, c.r.Buffered())
+	_, err = io.ReadFull(c.r, buf)
+	require.NoError(c.tb, err)
+	return buf
+}
