@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"spore/guest"
+	"spore/guest/fetch"
+	"spore/guest/slack"
+)
+
+// callTimeout bounds the call of the statistics service; long after the budget,
+// so that a slow service still gets its figures delivered.
+const callTimeout = 30 * time.Second
+
+// members is the statistic "members". Neither the token nor an error's text,
+// which may quote what the service sent, reaches the log.
+func (s *stats) members(ctx context.Context) slack.Message {
+	token, err := s.secret("STATS_API_TOKEN")
+	if err != nil {
+		s.log(levelError, "cannot read the secret STATS_API_TOKEN", "kind", guest.KindOf(err).String())
+		return ephemeral(textNotSetUp)
+	}
+	res, err := s.call(ctx, &fetch.Request{
+		URL: s.url + "/api/stats/members",
+		Headers: guest.Pairs{
+			// Without it Laravel answers an unknown token with a redirect to a login page.
+			{Name: "accept", Value: "application/json"},
+			{Name: "authorization", Value: "Bearer " + token},
+		},
+		Timeout: callTimeout,
+	})
+	if err != nil {
+		return s.unanswered(guest.KindOf(err))
+	}
+	if res.Status != 200 {
+		return s.refused(res.Status)
+	}
+	f, err := decode(res.Body)
+	if err != nil {
+		s.log(levelError, "cannot read the statistics service's answer", "reason", err.Error())
+		return ephemeral(textUnreadable)
+	}
+	return slack.Message{ResponseType: s.responseType, Text: render(f, s.site, s.zone)}
+}
+
+// unanswered is the reply when the host could not make the call. What the host
+// refuses stays refused until somebody changes the configuration.
+func (s *stats) unanswered(kind guest.Kind) slack.Message {
+	s.log(levelError, "cannot reach the statistics service", "kind", kind.String())
+	if kind == guest.Denied || kind == guest.Invalid {
+		return ephemeral(textNotSetUp)
+	}
+	return ephemeral(textUnavailable)
+}
+
+// refused is the reply to any status but 200. Redirects and client errors are
+// mistakes in the URL or the token; 408, 425 and 429 pass by themselves.
+func (s *stats) refused(status int) slack.Message {
+	s.log(levelError, "the statistics service refused", "status", strconv.Itoa(status))
+	switch {
+	case status == 408 || status == 425 || status == 429 || status >= 500:
+		return ephemeral(textUnavailable)
+	default:
+		return ephemeral(textNotSetUp)
+	}
+}
