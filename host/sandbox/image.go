@@ -61,14 +61,14 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (_
 		}
 	}()
 	if err := img.compile(ctx, wasm); err != nil {
-		return nil, &function.Error{Kind: abi.Invalid, Op: "load " + settings.Name, Err: err}
+		return nil, &function.Error{Kind: abi.Invalid, Op: "load", Err: err}
 	}
 	if img.snapshot, err = img.loadSnapshot(); err == nil {
 		img.clock = max(0, img.snapshot.monotonic-e.monotonic())
 		return img, nil
 	}
 	if err := img.freeze(ctx); err != nil {
-		return nil, fmt.Errorf("initialise %s: %w", settings.Name, err)
+		return nil, err
 	}
 	return img, nil
 }
@@ -218,7 +218,7 @@ func (img *Image) boot(ctx context.Context) (*instance, error) {
 func (img *Image) initialise(ctx context.Context, inst *instance) error {
 	for _, seg := range img.module.Data {
 		if !inst.mod.Memory().Write(seg.Offset, seg.Bytes) {
-			return &function.Error{Kind: abi.Invalid, Op: "write data segment", Err: errors.New("it lies outside the memory")}
+			return &function.Error{Kind: abi.Invalid, Op: "initialise", Err: errors.New("a data segment lies outside the memory")}
 		}
 	}
 	end := time.Now().Add(img.settings.InitTimeout)
@@ -239,9 +239,9 @@ func (img *Image) initialise(ctx context.Context, inst *instance) error {
 	case err == nil && name == abi.ExportInitialize:
 		return nil
 	case err == nil:
-		return &function.Error{Kind: abi.NoAnswer, Op: "run main", Err: errors.New("it returned without asking for a request; end main with guest.Start(handler)")}
+		return &function.Error{Kind: abi.NoAnswer, Op: "initialise", Err: errors.New("main returned without asking for a request; end main with guest.Start(handler)")}
 	case function.KindOf(err) == abi.Deadline:
-		return &function.Error{Kind: abi.Deadline, Op: "run main", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", img.settings.InitTimeout)}
+		return &function.Error{Kind: abi.Deadline, Op: "initialise", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", img.settings.InitTimeout)}
 	}
 	return err
 }

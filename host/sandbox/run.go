@@ -113,5 +113,9 @@ func (r *run) classify(err error, mem *linearMemory) error {
 	case errors.As(err, &internal):
 		kind, cause = abi.Internal, err
 	}
-	return &function.Error{Kind: kind, Op: "run " + r.img.settings.Name, Err: cause}
+	op := "run " + r.img.settings.Name
+	if r.phase == phaseInit {
+		op = "initialise"
+	}
+	return &function.Error{Kind: kind, Op: op, Err: cause}
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/gobuild"
+	"spore/host/sandbox"
+)
+
+// built is what the build verb reports.
+type built struct {
+	File   string `json:"file"`
+	Bytes  int    `json:"bytes"`
+	Digest string `json:"sha256"`
+}
+
+func newBuild() *cobra.Command {
+	var output string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "build DIR",
+		Short: "compile a Go directory to a module",
+		Long: "Build compiles the Go command in DIR with GOOS=wasip1 GOARCH=wasm and checks that the\n" +
+			"result is a spore function. Only the Go toolchain is needed.",
+		Example: "  spore build ./modules/hello\n  spore build ./modules/hello -o hello.wasm --json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			stop := progress(cmd.ErrOrStderr(), "building "+args[0])
+			b, err := build(cmd, args[0], output)
+			stop()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s  %.1f MB  sha256 %s\n", b.File, float64(b.Bytes)/1e6, b.Digest)
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "the file to write (default: DIR's name with .wasm, in the current directory)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func build(cmd *cobra.Command, dir, output string) (*built, error) {
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return nil, &usageError{fmt.Errorf("%s is not a directory; name one with a Go main package in it", dir)}
+	}
+	if output == "" {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		output = filepath.Base(abs) + ".wasm"
+	}
+	cache, err := os.MkdirTemp("", "spore-build-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(cache)
+	wasm, err := gobuild.Build(cmd.Context(), dir, cache)
+	if err != nil {
+		return nil, err
+	}
+	if err := sandbox.Check(wasm); err != nil {
+		return nil, &function.Error{Kind: abi.Invalid, Op: "check " + dir, Err: err}
+	}
+	if err := os.WriteFile(output, wasm, 0o644); err != nil {
+		return nil, err
+	}
+	return &built{output, len(wasm), sandbox.Digest(wasm)}, nil
+}
+
+// seconds rounds a duration for people.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }

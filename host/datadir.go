@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// derivedAge is how long a derived file is kept without being used. Deleting one
+// too early costs the next deploy of that function a second.
+const derivedAge = 30 * 24 * time.Hour
+
+// dataDir is the host's data directory:
+//
+//	lock      held by the running host; names its process
+//	derived/  built modules, compiled code, snapshots; may be deleted at any time
+type dataDir struct {
+	path string
+	lock *os.File
+}
+
+// openDataDir creates and locks the directory, so that two hosts never share it.
+func openDataDir(path string) (*dataDir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("open data directory: %w; set data in functions.toml to a directory you may write", err)
+	}
+	name := filepath.Join(path, "lock")
+	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		holder, _ := os.ReadFile(name)
+		lock.Close()
+		return nil, fmt.Errorf("data directory %s is in use by %s; stop that host, or set data in functions.toml to another directory",
+			path, strings.TrimSpace(string(holder)))
+	}
+	if err := writeHolder(lock); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	return &dataDir{path, lock}, nil
+}
+
+func writeHolder(lock *os.File) error {
+	if err := lock.Truncate(0); err != nil {
+		return err
+	}
+	_, err := lock.WriteAt(fmt.Appendf(nil, "process %d\n", os.Getpid()), 0)
+	return err
+}
+
+func (d *dataDir) Close() error { return d.lock.Close() }
+
+// collect deletes derived files that nobody has used for derivedAge.
+func collect(derived string, now time.Time) (removed int) {
+	_ = filepath.WalkDir(derived, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return nil
+		}
+		info, err := entry.Info()
+		if err == nil && now.Sub(info.ModTime()) > derivedAge && os.Remove(path) == nil {
+			removed++
+		}
+		return nil
+	})
+	return removed
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"spore/abi"
+	"spore/host/config"
+	"spore/host/function"
+	"spore/host/gobuild"
+	"spore/host/invoke"
+	"spore/host/sandbox"
+)
+
+// deployed is one function as it is being served.
+type deployed struct {
+	spec   function.Spec
+	digest string // of module and settings: the version's identity
+	live   invoke.Live
+}
+
+// deploy makes cfg's functions live. Every function is built and prepared before
+// anything changes; then the table of live versions is replaced as a whole. A
+// function that cannot be deployed keeps the version that was serving, and the
+// error says why for each.
+func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
+	secrets, err := openSecrets(cfg)
+	if err != nil {
+		return err
+	}
+	h.secrets.Store(secrets)
+	next := make([]*deployed, len(cfg.Functions))
+	errs := make([]error, len(cfg.Functions))
+	slots := make(chan struct{}, runtime.NumCPU())
+	var wg sync.WaitGroup
+	for i := range cfg.Functions {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			next[i], errs[i] = h.prepare(ctx, &cfg.Functions[i])
+		})
+	}
+	wg.Wait()
+	h.replace(cfg, next)
+	return errors.Join(errs...)
+}
+
+// replace puts what was prepared into service. A nil entry stands for a function
+// that failed.
+func (h *host) replace(cfg *config.Config, next []*deployed) {
+	table := map[string]*deployed{}
+	var live []invoke.Live
+	for i, d := range next {
+		name := cfg.Functions[i].Name
+		if d == nil {
+			d = h.deployed[name]
+		}
+		if d == nil {
+			continue
+		}
+		table[name] = d
+		live = append(live, d.live)
+	}
+	old := h.deployed
+	h.deployed = table
+	h.dispatcher.Replace(live)
+	h.announce(old)
+}
+
+// announce records and logs what has changed. From here on no request begins on
+// an old version.
+func (h *host) announce(old map[string]*deployed) {
+	for name, d := range h.deployed {
+		if was := old[name]; was != nil && was.live.Image == d.live.Image {
+			continue
+		}
+		_ = h.registry.SetLive(name, d.live.Ref.Version) // it was published just now
+		h.log.Info("live", "function", name, "version", d.live.Ref.Version, "digest", d.digest[:12])
+	}
+	for name := range old {
+		if h.deployed[name] == nil {
+			h.registry.Remove(name)
+			h.log.Info("removed", "function", name)
+		}
+	}
+}
+
+// prepare returns spec's function ready to serve: the one that serves already
+// when nothing about it has changed.
+func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, error) {
+	wasm, err := h.module(ctx, spec)
+	if err != nil {
+		return nil, h.refused(spec, err)
+	}
+	digest := identity(spec, wasm)
+	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
+		kept := *was
+		kept.spec = *spec // routes may have changed
+		return &kept, nil
+	}
+	if missing := h.missingSecrets(spec); len(missing) > 0 {
+		return nil, h.refused(spec, fmt.Errorf("secret %s is not set; add it to the secrets that functions.toml names", strings.Join(missing, ", ")))
+	}
+	start := time.Now()
+	var number int // known only once the image is good; nothing logs before
+	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, func() int { return number }))
+	if err != nil {
+		return nil, h.refused(spec, err)
+	}
+	v, _ := h.registry.Publish(spec.Name, digest, h.now())
+	number = v.Number
+	h.log.Info("prepared", "function", spec.Name, "version", number, "took", time.Since(start).Round(time.Millisecond).String())
+	if note := img.Note(); note != "" {
+		h.log.Warn(note, "function", spec.Name, "version", number)
+	}
+	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: number}, Image: img, Limits: spec.Limits}
+	return &deployed{*spec, digest, live}, nil
+}
+
+func (h *host) refused(spec *function.Spec, err error) error {
+	kind := function.KindOf(err)
+	if kind == abi.Internal {
+		kind = abi.Invalid // whatever it is, the function as given cannot be deployed
+	}
+	return &function.Error{Kind: kind, Op: "deploy " + spec.Name, Err: err}
+}
+
+func (h *host) missingSecrets(spec *function.Spec) []string {
+	names := slices.Clone(spec.Secrets)
+	for _, r := range spec.Routes {
+		if r.SlackSecret != "" {
+			names = append(names, r.SlackSecret)
+		}
+	}
+	return h.secrets.Load().Missing(names)
+}
+
+// module returns the wasm of spec, building it when it is given as source.
+func (h *host) module(ctx context.Context, spec *function.Spec) ([]byte, error) {
+	if spec.Module != "" {
+		return os.ReadFile(spec.Module)
+	}
+	start := time.Now()
+	wasm, err := gobuild.Build(ctx, spec.Source, filepath.Join(h.derived, "built"))
+	if err != nil {
+		return nil, err
+	}
+	if err := sandbox.Check(wasm); err != nil {
+		return nil, err
+	}
+	if took := time.Since(start); took > time.Second {
+		h.log.Info("built", "function", spec.Name, "took", took.Round(time.Millisecond).String(), "bytes", len(wasm))
+	}
+	return wasm, nil
+}
+
+// identity is the digest of all that makes a version: the module and every
+// setting but the routes, which belong to the listener.
+func identity(spec *function.Spec, wasm []byte) string {
+	s := *spec
+	s.Source, s.Module, s.Routes = "", "", nil
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%#v", sandbox.Digest(wasm), s) // maps print in key order
+	return hex.EncodeToString(h.Sum(nil))
+}

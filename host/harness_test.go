@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/host/internal/testmodule"
+)
+
+// buffer is an output that a test reads while the host writes.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// testHost is a running `spore serve` in this process: real listener, real
+// modules, real files.
+type testHost struct {
+	t    *testing.T
+	url  string
+	dir  string // of functions.toml
+	out  buffer
+	logs buffer
+	stop func() error
+}
+
+// newDir makes a directory for a host, with toml as its functions.toml. Paths in
+// it may begin with ROOT, the source tree. Derived files are shared by all tests.
+func newDir(t *testing.T, toml string) string {
+	t.Helper()
+	dir := t.TempDir()
+	shared := filepath.Join(testmodule.Directory(t), "host-derived")
+	require.NoError(t, os.MkdirAll(shared, 0o700))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
+	require.NoError(t, os.Symlink(shared, filepath.Join(dir, "data", "derived")))
+	writeConfig(t, dir, toml)
+	return dir
+}
+
+func writeConfig(t *testing.T, dir, toml string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	toml = "[host]\nlisten = \"127.0.0.1:0\"\n" + strings.ReplaceAll(toml, "ROOT", root)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "functions.toml"), []byte(toml), 0o600))
+}
+
+// startHost serves dir until the test ends and waits until it listens.
+func startHost(t *testing.T, dir string, now func() time.Time) *testHost {
+	t.Helper()
+	h := &testHost{t: t, dir: dir}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, serveOptions{config: filepath.Join(dir, "functions.toml"), out: &h.out, logs: &h.logs, now: now})
+	}()
+	h.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { require.NoError(t, h.stop()) })
+	listens := regexp.MustCompile(`spore serves (http://\S+)`)
+	for h.url == "" {
+		select {
+		case err := <-ended:
+			ended <- nil
+			require.NoError(t, err, "the host ended: %s", h.logs.String())
+		case <-time.After(10 * time.Millisecond):
+		}
+		if m := listens.FindStringSubmatch(h.out.String()); m != nil {
+			h.url = m[1]
+		}
+	}
+	return h
+}
+
+// fails runs serve on toml and returns the error it refuses with.
+func fails(t *testing.T, toml string) error {
+	t.Helper()
+	var out, logs buffer
+	err := serve(t.Context(), serveOptions{config: filepath.Join(newDir(t, toml), "functions.toml"), out: &out, logs: &logs, now: time.Now})
+	require.Error(t, err)
+	return err
+}
+
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (h *testHost) do(req *http.Request) reply {
+	h.t.Helper()
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(h.t, err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(h.t, err)
+	return reply{res.StatusCode, res.Header, string(body)}
+}
+
+func (h *testHost) request(method, path, body string) *http.Request {
+	h.t.Helper()
+	req, err := http.NewRequest(method, h.url+path, strings.NewReader(body))
+	require.NoError(h.t, err)
+	return req
+}
+
+func (h *testHost) get(path string) reply        { return h.do(h.request("GET", path, "")) }
+func (h *testHost) post(path, body string) reply { return h.do(h.request("POST", path, body)) }
+
+// logged waits until the log has n lines whose message contains text, and
+// returns them.
+func (h *testHost) logged(text string, n int) []map[string]any {
+	h.t.Helper()
+	for end := time.Now().Add(60 * time.Second); ; {
+		var found []map[string]any
+		for line := range strings.Lines(h.logs.String()) {
+			var rec map[string]any
+			if json.Unmarshal([]byte(line), &rec) == nil && strings.Contains(rec["msg"].(string), text) {
+				found = append(found, rec)
+			}
+		}
+		if len(found) >= n {
+			return found
+		}
+		require.True(h.t, time.Now().Before(end), "no %d log lines with %q in:\n%s", n, text, h.logs.String())
+		time.Sleep(5 * time.Millisecond)
+	}
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"spore/abi"
+	"spore/host/config"
+	"spore/host/function"
+	"spore/host/telemetry"
+	"spore/host/trigger/web"
+)
+
+// invokeOptions are invoke's flags.
+type invokeOptions struct {
+	event       string
+	slack       string
+	responseURL string
+	hostURL     string
+	path        string
+	local       bool
+	json        bool
+}
+
+func newInvoke() *cobra.Command {
+	var opt invokeOptions
+	cmd := &cobra.Command{
+		Use:   "invoke NAME",
+		Short: "send one event to a function and print what it answers",
+		Long: "Invoke sends an event to the running host, through the function's route, or with --local\n" +
+			"runs the function in this process and prints its logs and REPORT line too. With --slack it\n" +
+			"signs and sends the form that Slack would send for that command, and prints the reply as\n" +
+			"Slack would show it.",
+		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
+			"  spore invoke stats --slack \"/stats members\"\n" +
+			"  echo hi | spore invoke hello --local -e -",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			cfg, err := config.Load(path)
+			if err != nil {
+				return explainMissing(err)
+			}
+			return runInvoke(cmd, cfg, args[0], opt)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&opt.event, "event", "e", "", "file with the event's body; - reads standard input")
+	f.StringVar(&opt.slack, "slack", "", `a slash command as typed, like "/stats members"`)
+	f.StringVar(&opt.responseURL, "response-url", "https://hooks.slack.com/commands/T000/0/invoke", "with --slack: where late answers go")
+	f.StringVar(&opt.hostURL, "host", "", "base URL of the host (default: listen of functions.toml)")
+	f.StringVar(&opt.path, "path", "", "the request's path, where the function has several routes or parameters")
+	f.BoolVar(&opt.local, "local", false, "run the function in this process instead")
+	f.BoolVar(&opt.json, "json", false, "print JSON")
+	return cmd
+}
+
+// answer is what came back, from a host or from this process.
+type answer struct {
+	Status    int               `json:"status"`
+	RequestID string            `json:"request_id"`
+	Headers   map[string]string `json:"headers"`
+	Body      string            `json:"body"`
+}
+
+func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOptions) error {
+	spec, err := findFunction(cfg, name)
+	if err != nil {
+		return err
+	}
+	req, err := newRequest(cfg, spec, opt)
+	if err != nil {
+		return err
+	}
+	send := sendToHost
+	if opt.local {
+		send = runLocally
+	}
+	a, err := send(cmd, cfg, spec, req)
+	if err != nil {
+		return err
+	}
+	if err := printAnswer(cmd.OutOrStdout(), a, opt); err != nil {
+		return err
+	}
+	if a.Status >= 500 {
+		return &function.Error{Kind: kindOfStatus(a.Status), Op: "invoke " + name, Err: fmt.Errorf("status %d, request %s; the host's log says why", a.Status, a.RequestID)}
+	}
+	return nil
+}
+
+func kindOfStatus(status int) abi.Kind {
+	switch status {
+	case http.StatusGatewayTimeout:
+		return abi.Deadline
+	case http.StatusServiceUnavailable:
+		return abi.Overloaded
+	}
+	return abi.GuestError
+}
+
+func findFunction(cfg *config.Config, name string) (*function.Spec, error) {
+	var names []string
+	for i := range cfg.Functions {
+		if cfg.Functions[i].Name == name {
+			return &cfg.Functions[i], nil
+		}
+		names = append(names, cfg.Functions[i].Name)
+	}
+	return nil, &function.Error{Kind: abi.NotFound, Op: "invoke " + name, Err: fmt.Errorf("%s has no such function; it has %s", cfg.Path, strings.Join(names, ", "))}
+}
+
+// newRequest makes the HTTP request that the event is.
+func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*http.Request, error) {
+	route, err := chooseRoute(spec, opt)
+	if err != nil {
+		return nil, err
+	}
+	base := opt.hostURL
+	if base == "" {
+		base = "http://" + cfg.Host.Listen
+	}
+	path := route.Path
+	if opt.path != "" {
+		path = opt.path
+	}
+	if strings.Contains(path, "{") {
+		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path", path)}
+	}
+	if opt.slack != "" {
+		return newSlackRequest(cfg, route, base+path, opt)
+	}
+	body, err := readEvent(opt.event)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequest(route.Method, base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 {
+		req.Header.Set("Content-Type", contentType(opt.event, body))
+	}
+	return req, nil
+}
+
+func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error) {
+	for _, r := range spec.Routes {
+		if opt.slack == "" || r.SlackSecret != "" {
+			return r, nil
+		}
+	}
+	switch {
+	case opt.slack != "":
+		return function.Route{}, &usageError{fmt.Errorf(`function %s has no route with verify = { slack = "…" }`, spec.Name)}
+	case opt.local:
+		return function.Route{Method: http.MethodPost, Path: "/"}, nil
+	}
+	return function.Route{}, &usageError{fmt.Errorf("function %s has no route to send the event to; run it here with --local", spec.Name)}
+}
+
+func readEvent(file string) ([]byte, error) {
+	switch file {
+	case "":
+		return nil, nil
+	case "-":
+		return io.ReadAll(io.LimitReader(os.Stdin, abi.MaxBody+1))
+	}
+	return os.ReadFile(file)
+}
+
+func contentType(file string, body []byte) string {
+	switch {
+	case filepath.Ext(file) == ".form":
+		return "application/x-www-form-urlencoded"
+	case filepath.Ext(file) == ".json" || json.Valid(body):
+		return "application/json"
+	}
+	return "application/octet-stream"
+}
+
+func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
+	client := &http.Client{Timeout: spec.Limits.Timeout + 5*time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req.WithContext(cmd.Context()))
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return nil, &function.Error{Kind: abi.Unavailable, Op: "invoke " + spec.Name,
+			Err: fmt.Errorf("no host answers at %s; start it with %s serve, or add --local", req.URL.Host, commandName())}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, abi.MaxBody))
+	if err != nil {
+		return nil, err
+	}
+	a := &answer{Status: res.StatusCode, RequestID: res.Header.Get("X-Spore-Request-Id"), Headers: map[string]string{}, Body: string(body)}
+	for name := range res.Header {
+		a.Headers[strings.ToLower(name)] = strings.Join(res.Header[name], ", ")
+	}
+	return a, nil
+}
+
+// runLocally deploys the one function in this process and gives it the event.
+// A signature is not checked: nobody else can have sent it.
+func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
+	errOut := cmd.ErrOrStderr()
+	log, writer := telemetry.NewLogger(errOut, logHandler("text", errOut))
+	defer background(writer.Run)()
+	h, err := newHost(cfg, log, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer h.close()
+	one := *cfg
+	one.Functions = []function.Spec{*spec}
+	stop := progress(errOut, "building and preparing "+spec.Name)
+	err = h.deploy(cmd.Context(), &one)
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	return h.invokeLocal(cmd.Context(), spec.Name, req)
+}
+
+func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) (*answer, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return nil, err
+	}
+	ev := &abi.Event{RequestID: web.NewRequestID(), Trigger: abi.TriggerInvoke, ContentType: req.Header.Get("Content-Type"),
+		Method: req.Method, Path: req.URL.EscapedPath(), RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
+	for key := range req.Header {
+		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
+	}
+	a := &answer{RequestID: ev.RequestID, Headers: map[string]string{}}
+	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, ev, func(res *abi.Result) {
+		a.Status, a.Body = int(res.Status), string(res.Body)
+		if a.Status == 0 {
+			a.Status = http.StatusOK
+		}
+		if res.ContentType != "" {
+			a.Headers["content-type"] = strings.Clone(res.ContentType)
+		}
+		for _, p := range res.Headers {
+			a.Headers[strings.ToLower(p.Name)] = strings.Clone(p.Value)
+		}
+	})
+	if err != nil && a.Status == 0 {
+		return nil, err
+	}
+	return a, nil
+}
+
+func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
+	var err error
+	switch {
+	case opt.json:
+		err = json.NewEncoder(out).Encode(a)
+	case opt.slack != "" && a.Status == http.StatusOK:
+		err = printSlack(out, a.Body)
+	default:
+		fmt.Fprintf(out, "%d %s\n", a.Status, http.StatusText(a.Status))
+		_, err = fmt.Fprintln(out, strings.TrimSuffix(a.Body, "\n"))
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+// Command spore is a self-hosted AWS Lambda in one binary: it serves HTTP routes
+// with Go functions compiled to WebAssembly, every request in a sandbox of its
+// own that starts from a snapshot taken after the function's initialisation.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+func main() {
+	cmd := newRoot()
+	err := cmd.ExecuteContext(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "spore:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "spore",
+		Short:         "a self-hosted Lambda: Go functions in a fresh sandbox per request",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringP("config", "c", "functions.toml", "the configuration file")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(newServe(), newBuild(), newInvoke(), newVersion())
+	return root
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// exitCode is the one place that maps what went wrong to a process's exit code.
+func exitCode(err error) int {
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	switch function.KindOf(err) {
+	case abi.None:
+		return 0
+	case abi.NotFound:
+		return 3
+	case abi.Denied:
+		return 4
+	case abi.Deadline:
+		return 5
+	case abi.Overloaded, abi.Unavailable:
+		return 6
+	}
+	return 1
+}
+
+// commandName is how the reader would call this program again.
+func commandName() string {
+	if exe, err := os.Executable(); err == nil && strings.Contains(filepath.ToSlash(exe), "/go-build") {
+		return "go run ./host"
+	}
+	return "spore"
+}
+
+// version of this build, as the Go toolchain recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+func dependency(path string) string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == path {
+				return dep.Version
+			}
+		}
+	}
+	return "unknown"
+}

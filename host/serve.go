@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"spore/host/config"
+	"spore/host/function"
+	"spore/host/telemetry"
+	"spore/host/trigger/web"
+)
+
+func newServe() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "serve the functions of functions.toml",
+		Long: "Serve builds and prepares the functions of functions.toml, serves their routes, and goes\n" +
+			"on while you edit: a changed source, module or functions.toml becomes a new version without\n" +
+			"a request lost, and a broken one leaves the old version serving. SIGHUP looks for changes\n" +
+			"at once; SIGTERM and Ctrl-C finish what is under way and stop, a second one stops at once.",
+		Example: "  spore serve\n  spore serve --config /etc/spore/functions.toml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			context.AfterFunc(ctx, stop) // a second signal finds the default: to end the process
+			return serve(ctx, serveOptions{config: path, out: cmd.OutOrStdout(), logs: cmd.ErrOrStderr(), now: time.Now})
+		},
+	}
+}
+
+// drainTime is how long serve waits for requests under way when it is told to stop.
+const drainTime = 30 * time.Second
+
+// serveOptions are what serve takes from its surroundings.
+type serveOptions struct {
+	config    string    // path of functions.toml
+	out, logs io.Writer // for people, and for the log
+	now       func() time.Time
+}
+
+// serve runs until ctx ends.
+func serve(ctx context.Context, opt serveOptions) error {
+	cfg, err := config.Load(opt.config)
+	if err != nil {
+		return explainMissing(err)
+	}
+	data, err := openDataDir(cfg.Host.Data)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	listener, err := net.Listen("tcp", cfg.Host.Listen)
+	if err != nil {
+		return fmt.Errorf("%w; set listen in %s to a free address", err, opt.config)
+	}
+	defer listener.Close()
+	log, writer := telemetry.NewLogger(opt.logs, logHandler(cfg.Host.Log, opt.logs))
+	defer background(writer.Run)()
+	h, err := newHost(cfg, log, opt.now)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	s := &server{host: h, cfg: cfg, opt: opt, address: listener.Addr().String()}
+	return s.run(ctx, listener)
+}
+
+func explainMissing(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w; run spore where your functions.toml is, or name it with --config", err)
+	}
+	return err
+}
+
+// background starts run and returns what ends it and waits for it.
+func background(run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = run(ctx) })
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// server is a host with a listener in front of it and an eye on its files.
+type server struct {
+	*host
+	cfg     *config.Config // as it is served
+	web     *web.Server
+	opt     serveOptions
+	address string
+}
+
+func (s *server) run(ctx context.Context, listener net.Listener) error {
+	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.secret, Log: s.log, Drain: drainTime})
+	stop := progress(s.opt.logs, "building and preparing functions")
+	err := s.deploy(ctx, s.cfg)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := s.route(); err != nil {
+		return err
+	}
+	s.printRoutes()
+	if n := collect(s.derived, s.now()); n > 0 {
+		s.log.Info("old derived files removed", "count", n)
+	}
+	watching, end := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.reloadOnChange(watching) })
+	err = s.web.Serve(ctx, listener)
+	end()
+	wg.Wait()
+	s.log.Info("stopped")
+	return err
+}
+
+// secret gives the listener the secrets that routes verify signatures with.
+func (s *server) secret(name string) ([]byte, error) { return s.secrets.Load().Lookup(name) }
+
+// route puts the deployed functions' routes in front of the listener.
+func (s *server) route() error {
+	var bindings []web.Binding
+	for _, d := range s.deployed {
+		for _, r := range d.spec.Routes {
+			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name,
+				ResponseTimeout: d.spec.Limits.ResponseTimeout, Timeout: d.spec.Limits.Timeout})
+		}
+	}
+	return s.web.SetRoutes(bindings)
+}
+
+// reloadOnChange deploys again whenever files change or SIGHUP comes.
+func (s *server) reloadOnChange(ctx context.Context) {
+	w, err := newWatcher(s.log)
+	if err != nil {
+		s.log.Error("changes of files are not noticed", "error", err.Error())
+		return
+	}
+	defer w.Close()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	for {
+		fresh := w.follow(ctx, s.cfg) // what changed before it was watched is found by looking
+		if !fresh && !w.wait(ctx, hup) || ctx.Err() != nil {
+			return
+		}
+		s.reload(ctx)
+	}
+}
+
+// reload deploys the configuration as the files are now. What is wrong leaves
+// what serves as it is, and is logged.
+func (s *server) reload(ctx context.Context) {
+	cfg, err := config.Load(s.cfg.Path)
+	if err != nil {
+		s.log.Error("functions.toml not reloaded; what served goes on", "error", err.Error())
+		return
+	}
+	if cfg.Host != s.cfg.Host {
+		s.log.Warn("changes under [host] take effect after a restart")
+		cfg.Host = s.cfg.Host
+	}
+	s.cfg = cfg
+	if err := s.deploy(ctx, cfg); err != nil {
+		s.log.Error("not deployed; the old version goes on", "error", err.Error())
+	}
+	if err := s.route(); err != nil {
+		s.log.Error("routes not changed", "error", err.Error())
+	}
+}
+
+// printRoutes tells the person at the terminal what is served, each route with
+// a line to paste.
+func (s *server) printRoutes() {
+	fmt.Fprintf(s.opt.out, "\nspore serves http://%s\n\n", s.address)
+	table := tabwriter.NewWriter(s.opt.out, 0, 0, 2, ' ', 0)
+	names := make([]string, 0, len(s.deployed))
+	for name := range s.deployed {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, r := range s.deployed[name].spec.Routes {
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", name, r.Method+" "+r.Path, s.tryLine(name, r))
+		}
+	}
+	_ = table.Flush()
+	fmt.Fprintln(s.opt.out)
+}
+
+// tryLine is a command that makes a request to the route when pasted.
+func (s *server) tryLine(name string, r function.Route) string {
+	if r.SlackSecret != "" {
+		text := r.Example
+		if text == "" {
+			text = "/" + name + " help"
+		}
+		return fmt.Sprintf("%s invoke %s --slack %q", commandName(), name, text)
+	}
+	words := []string{"curl"}
+	if r.Method != "GET" && r.Method != "POST" || r.Method == "POST" && !strings.Contains(r.Example, "-d") {
+		words = append(words, "-X", r.Method)
+	}
+	if r.Example != "" {
+		words = append(words, r.Example)
+	}
+	return strings.Join(append(words, "http://"+s.address+r.Path), " ")
+}

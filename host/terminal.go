@@ -1,0 +1,74 @@
+package main
+
+// How spore talks to people: colour, tables and progress on a terminal, plain
+// text in a pipe. Results go to standard output, everything else to standard
+// error. NO_COLOR is honoured.
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// isTerminal reports whether w shows what is written to a person.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+func wantsColour(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// logHandler returns the maker of slog handlers for out in the given form:
+// "text", "json", or "auto", which is text on a terminal and JSON elsewhere.
+func logHandler(form string, out io.Writer) func(io.Writer) slog.Handler {
+	if form == "auto" && isTerminal(out) {
+		form = "text"
+	}
+	if form == "text" {
+		opt := &tint.Options{TimeFormat: "15:04:05.000", NoColor: !wantsColour(out)}
+		return func(w io.Writer) slog.Handler { return tint.NewTextHandler(w, opt) }
+	}
+	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
+}
+
+// progress shows on a terminal that something slow is going on. It begins after
+// half a second and is wiped by stop, which must be called once.
+func progress(w io.Writer, what string) (stop func()) {
+	if !isTerminal(w) {
+		return func() {}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		spin(w, what, quit)
+	}()
+	return func() {
+		close(quit)
+		<-done
+	}
+}
+
+func spin(w io.Writer, what string, quit <-chan struct{}) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	start := time.Now()
+	for {
+		select {
+		case <-tick.C:
+			fmt.Fprintf(w, "\r\x1b[K%s … %s", what, seconds(time.Since(start)))
+		case <-quit:
+			fmt.Fprint(w, "\r\x1b[K")
+			return
+		}
+	}
+}
