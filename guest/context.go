@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,8 +14,9 @@ type eventContext struct {
 	context.Context // Background
 	deadline        time.Time
 
-	once sync.Once
-	done chan struct{}
+	once    sync.Once
+	done    chan struct{}
+	expired atomic.Bool // done is closed or about to be
 }
 
 func newContext(ev *Event) context.Context {
@@ -30,14 +32,19 @@ func (c *eventContext) Deadline() (time.Time, bool) { return c.deadline, true }
 func (c *eventContext) Done() <-chan struct{} {
 	c.once.Do(func() {
 		c.done = make(chan struct{})
-		time.AfterFunc(time.Until(c.deadline), func() { close(c.done) })
+		time.AfterFunc(time.Until(c.deadline), func() {
+			c.expired.Store(true)
+			close(c.done)
+		})
 	})
 	return c.done
 }
 
+// Err is never nil once Done is closed, even when the wall clock was set back in
+// between.
 func (c *eventContext) Err() error {
-	if time.Now().Before(c.deadline) {
-		return nil
+	if c.expired.Load() || !time.Now().Before(c.deadline) {
+		return context.DeadlineExceeded
 	}
-	return context.DeadlineExceeded
+	return nil
 }

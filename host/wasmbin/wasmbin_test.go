@@ -1,0 +1,195 @@
+package wasmbin_test
+
+import (
+	"context"
+	"encoding/binary"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"spore/host/internal/testmodule"
+	"spore/host/wasmbin"
+)
+
+func leb(n uint64) []byte { return binary.AppendUvarint(nil, n) }
+
+func section(id byte, content ...byte) []byte {
+	return append(append([]byte{id}, leb(uint64(len(content)))...), content...)
+}
+
+func module(sections ...[]byte) []byte {
+	b := []byte("\x00asm\x01\x00\x00\x00")
+	for _, s := range sections {
+		b = append(b, s...)
+	}
+	return b
+}
+
+var (
+	voidType  = section(1, 1, 0x60, 0, 0)
+	oneFunc   = section(3, 1, 0)
+	oneMemory = section(5, 1, 0, 1)
+)
+
+// code is a code section with one function of these instructions.
+func code(instructions ...byte) []byte {
+	body := append(append([]byte{0}, instructions...), 0x0b)
+	return section(10, append(append([]byte{1}, leb(uint64(len(body)))...), body...)...)
+}
+
+func rewrite(wasm []byte) (*wasmbin.Rewritten, error) {
+	m, err := wasmbin.Parse(wasm)
+	if err != nil {
+		return nil, err
+	}
+	return m.Rewrite(wasmbin.Options{MemoryPages: 16, Fuel: 100})
+}
+
+func TestRefusals(t *testing.T) {
+	for name, tc := range map[string]struct {
+		wasm []byte
+		want string
+	}{
+		"an empty file":                      {nil, "not a WebAssembly binary"},
+		"the text format":                    {[]byte("(module)\n"), "not a WebAssembly binary"},
+		"a component":                        {[]byte("\x00asm\x0d\x00\x01\x00"), "component"},
+		"an unknown version":                 {[]byte("\x00asm\x02\x00\x00\x00"), "unknown version"},
+		"a section past the end":             {module([]byte{1, 100, 1}), "100 bytes where 1 are left"},
+		"sections out of order":              {module(oneMemory, voidType), "out of order"},
+		"an unknown section":                 {module(section(77)), "unknown"},
+		"bytes left in a section":            {module(section(1, 0, 0)), "after the end of the type section"},
+		"no memory":                          {module(voidType), "no memory"},
+		"two memories":                       {module(section(5, 2, 0, 1, 0, 1)), "2 memories"},
+		"a shared memory":                    {module(section(5, 1, 3, 1, 2)), "shared"},
+		"a memory below its minimum":         {module(section(5, 1, 1, 2, 1)), "2 to 1 pages"},
+		"two tables":                         {module(section(4, 2, 0x70, 0, 0, 0x70, 0, 0), oneMemory), "2 tables"},
+		"a table of two million and one":     {module(section(4, append([]byte{1, 0x70, 0}, leb(2_000_001)...)...), oneMemory), "2000001 entries"},
+		"an imported memory":                 {module(section(2, 1, 1, 'a', 1, 'b', 2, 0, 1)), "not a function"},
+		"the same export twice":              {module(oneMemory, section(7, 2, 1, 'm', 2, 0, 1, 'm', 2, 0)), "twice"},
+		"an export of spore's own":           {module(oneMemory, section(7, 1, 7, 's', 'p', 'o', 'r', 'e', ':', 'x', 2, 0)), "spore's own"},
+		"a passive data segment":             {module(oneMemory, section(11, 1, 1, 1, 'x')), "passive"},
+		"a data offset that is no constant":  {module(oneMemory, section(11, 1, 0, 0x23, 0, 0x0b, 0)), "not a constant"},
+		"a mutable global that is no number": {module(oneMemory, section(6, 1, 0x70, 1, 0xd0, 0x70, 0x0b)), "numbers only"},
+		"a start function that is not there": {module(oneMemory, section(8, 3)), "start function"},
+		"functions without bodies":           {module(voidType, oneFunc, oneMemory), "differ in length"},
+		"an unknown instruction":             {module(voidType, oneFunc, oneMemory, code(0x06)), "0x6 is not supported"},
+		"table.grow":                         {module(voidType, oneFunc, oneMemory, code(0xd0, 0x70, 0x41, 1, 0xfc, 15, 0, 0x1a)), "changes tables"},
+		"table.set":                          {module(voidType, oneFunc, oneMemory, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), "changes tables"},
+		"code behind the end of a function":  {module(voidType, oneFunc, oneMemory, code(0x0b, 0x01)), "after the end of a function"},
+		"a function without an end":          {module(voidType, oneFunc, oneMemory, code(0x02, 0x40)), "unexpected end"},
+		"more memory than the limit":         {module(section(5, 1, 0, 17)), "raise memory"},
+		"a hundred thousand locals":          {module(voidType, oneFunc, oneMemory, section(10, append([]byte{1, 6, 1}, append(leb(100_000), 0x7f, 0x0b)...)...)), "locals"},
+		"blocks nested without end":          {module(voidType, oneFunc, oneMemory, code([]byte(strings.Repeat("\x02\x40", 30_000))...)), "nested"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := rewrite(tc.wasm)
+			require.ErrorContains(t, err, tc.want)
+			var e *wasmbin.Error
+			require.ErrorAs(t, err, &e)
+		})
+	}
+}
+
+// TestCountsBeyondTheBytesAllocateNothing gives every section counts that its
+// bytes cannot hold (attacks.md M1).
+func TestCountsBeyondTheBytesAllocateNothing(t *testing.T) {
+	for id := byte(1); id <= 12; id++ {
+		for _, n := range []uint64{1<<32 - 1, 1 << 31, 100_000_000, 1_000_000} {
+			wasm := module(section(id, leb(n)...))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := rewrite(wasm)
+			runtime.ReadMemStats(&after)
+			require.Error(t, err)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<10), "section %d, count %d", id, n)
+		}
+	}
+}
+
+// TestRewriteOfAHandmadeModule runs a rewritten module: calls, the start
+// function, element segments and exports still mean the same functions although
+// all indices moved, and loops call yield.
+func TestRewriteOfAHandmadeModule(t *testing.T) {
+	wasm := module(
+		section(1, 2, 0x60, 0, 0, 0x60, 0, 1, 0x7f), // () and () -> i32
+		section(3, 4, 0, 1, 1, 0),
+		section(4, 1, 0x70, 0, 2),
+		oneMemory,
+		section(6, 1, 0x7f, 1, 0x41, 5, 0x0b),
+		section(7, 2, 3, 'r', 'u', 'n', 0, 2, 4, 'l', 'o', 'o', 'p', 0, 3),
+		section(8, 0),
+		section(9, 1, 0, 0x41, 1, 0x0b, 1, 1), // table[1] = function 1
+		section(10, 4,
+			6, 0, 0x41, 7, 0x24, 0, 0x0b, // 0, start: global 0 = 7
+			4, 0, 0x23, 0, 0x0b, // 1: global 0
+			12, 0, 0x10, 1, 0x41, 1, 0x11, 1, 0, 0x6a, 0x0f, 0x0b, // 2, run: call 1 + call_indirect table[1]
+			20, 1, 1, 0x7f, 0x03, 0x40, 0x20, 0, 0x41, 1, 0x6a, 0x22, 0, 0x41, 0xe8, 7, 0x48, 0x0d, 0, 0x0b, 0x0b),
+		section(11, 1, 0, 0x41, 3, 0x0b, 2, 'h', 'i'),
+	)
+	m, err := wasmbin.Parse(wasm)
+	require.NoError(t, err)
+	require.Equal(t, []wasmbin.Segment{{Offset: 3, Bytes: []byte("hi")}}, m.Data)
+	out, err := m.Rewrite(wasmbin.Options{MemoryPages: 16, Fuel: 100})
+	require.NoError(t, err)
+	require.Len(t, out.Globals, 2, "its own, and fuel")
+
+	ctx := t.Context()
+	rt := wazero.NewRuntime(ctx)
+	defer rt.Close(ctx)
+	yields := 0
+	_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
+		WithFunc(func(context.Context) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
+	require.NoError(t, err)
+	mod, err := rt.Instantiate(ctx, out.Wasm)
+	require.NoError(t, err)
+	require.Equal(t, uint64(5), mod.ExportedGlobal(out.Globals[0]).Get(), "the start function has not run by itself")
+	_, err = mod.ExportedFunction(wasmbin.StartExport).Call(ctx)
+	require.NoError(t, err)
+	res, err := mod.ExportedFunction("run").Call(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{14}, res)
+	view, _ := mod.Memory().Read(3, 2)
+	require.Equal(t, []byte{0, 0}, view, "data is the host's to write")
+	_, err = mod.ExportedFunction("loop").Call(ctx)
+	require.NoError(t, err)
+	require.InDelta(t, 1000/101, yields, 1, "a thousand iterations, a hundred and one a slice")
+	mod.ExportedGlobal(out.Globals[1]).(api.MutableGlobal).Set(1 << 40)
+	yields = 0
+	_, err = mod.ExportedFunction("loop").Call(ctx)
+	require.NoError(t, err)
+	require.Zero(t, yields)
+}
+
+func TestGoModuleStaysWellBelowTheLimits(t *testing.T) {
+	wasm := testmodule.Build(t, "../../modules/hello")
+	m, err := wasmbin.Parse(wasm)
+	require.NoError(t, err)
+	require.Greater(t, len(m.Data), 1000)
+	_, err = m.Rewrite(wasmbin.Options{MemoryPages: 1024, Fuel: 1000})
+	require.NoError(t, err)
+	_, ok := m.FuncExport("spore_serve")
+	require.True(t, ok)
+	require.True(t, m.ExportsMemory("memory"))
+}
+
+// FuzzRewrite holds that whatever Parse and Rewrite accept, Parse accepts again
+// after the rewrite, and that nothing panics.
+func FuzzRewrite(f *testing.F) {
+	f.Add(module(voidType, oneFunc, oneMemory, code(0x03, 0x40, 0x0b)))
+	f.Add(module(section(1, 1, 0x60, 0, 1, 0x7f), oneFunc, section(4, 1, 0x70, 0, 2), oneMemory, section(9, 1, 0, 0x41, 0, 0x0b, 1, 0), code(0x41, 1)))
+	f.Add(module(oneMemory, section(6, 1, 0x7e, 1, 0x42, 5, 0x0b), section(11, 1, 0, 0x41, 3, 0x0b, 2, 'h', 'i')))
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		out, err := rewrite(wasm)
+		if err != nil {
+			return
+		}
+		// The rewriter's own exports carry the private prefix, which Parse refuses.
+		if _, err := wasmbin.Parse(out.Wasm); err != nil && !strings.Contains(err.Error(), "spore's own") {
+			t.Fatalf("rewritten module: %v", err)
+		}
+	})
+}
