@@ -42,8 +42,8 @@ func (b *body) Read(p []byte) (int, error) {
 
 func (b *body) Close() error {
 	b.once.Do(func() {
-		b.end() // first: it makes a Read under way return, and Close wait for nobody
 		b.from.Close()
+		b.end()
 	})
 	return nil
 }

@@ -366,6 +366,9 @@ func TestBadAnswers(t *testing.T) {
 				_, err = io.WriteString(conn, "X: "+strings.Repeat("a", 1000)+"\r\n")
 			}
 		}, 0, abi.Unavailable},
+		{"headers over 64 KiB", func(conn net.Conn) {
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X: "+strings.Repeat("a", 1000)+"\r\n", 80)+"\r\n")
+		}, 0, abi.Unavailable},
 		{"too many headers", func(conn net.Conn) {
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+strings.Repeat("x:y\r\n", abi.MaxPairs+1)+"\r\n")
 		}, 0, abi.TooLarge},
@@ -426,9 +429,11 @@ func TestCallEndsWithItsContext(t *testing.T) {
 			close(ended)
 		})
 		url = "https" + strings.TrimPrefix(url, "http")
+		began := time.Now()
 		head, _ := f.http.For(private(t, url)).Do(within10s(t), &abi.HTTPRequest{URL: url, TimeoutMS: 20})
 		require.Equal(t, abi.Deadline, head.Kind, head.Message)
 		<-ended
+		require.Less(t, time.Since(began), handshakeTimeout)
 	})
 	t.Run("while the body is read", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
@@ -450,6 +455,19 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		head, _ := f.Do(ctx, &abi.HTTPRequest{URL: url})
 		require.Equal(t, abi.Deadline, head.Kind, head.Message)
 	})
+}
+
+func TestFailedHandshakeClosesTheConnection(t *testing.T) {
+	ended := make(chan struct{})
+	f, url := raw(t, func(conn net.Conn) {
+		io.WriteString(conn, "this is no TLS")
+		io.Copy(io.Discard, conn) // until the caller hangs up
+		close(ended)
+	})
+	url = "https" + strings.TrimPrefix(url, "http")
+	head, _ := f.http.For(private(t, url)).Do(within10s(t), &abi.HTTPRequest{URL: url})
+	require.Equal(t, abi.Unavailable, head.Kind, head.Message)
+	<-ended
 }
 
 func blockUntilEnd(ended chan<- struct{}) func(context.Context, netip.AddrPort) (net.Conn, error) {
@@ -536,6 +554,12 @@ func TestOpenCallsAreCounted(t *testing.T) {
 		}
 		require.Empty(t, f.open)
 		require.Empty(t, f.http.open)
+
+		nobody := newInternet().http(t, HTTPOptions{}).For(public(t, "http://8.8.8.8"))
+		head, _, _ := get(t, nobody, "http://8.8.8.8/")
+		require.Equal(t, abi.Unavailable, head.Kind, head.Message)
+		require.Empty(t, nobody.open)
+		require.Empty(t, nobody.http.open)
 	})
 }
 

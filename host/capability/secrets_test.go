@@ -168,24 +168,27 @@ func TestFileIsReadAgainWhenItChanged(t *testing.T) {
 	expect("one", 1)
 	expect("one", 1)
 
-	write(t, path, "A=three\n") // another size
-	expect("three", 2)
-
-	write(t, path, "A=seven\n") // the same size, another time
-	require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(1e9, 0)))
-	expect("seven", 3)
-
-	write(t, path+".new", "A=eight\n") // another file of the same size and time
-	require.NoError(t, os.Chtimes(path+".new", time.Time{}, time.Unix(1e9, 0)))
+	writeAt := func(path, content string, seconds int64) {
+		t.Helper()
+		write(t, path, content)
+		require.NoError(t, os.Chtimes(path, time.Time{}, time.Unix(seconds, 0)))
+	}
+	writeAt(path, "A=seven\n", 1e9)
+	expect("seven", 2)
+	writeAt(path, "A=eight\n", 1e9+1) // another time
+	expect("eight", 3)
+	writeAt(path, "A=eleven\n", 1e9+1) // another size
+	expect("eleven", 4)
+	writeAt(path+".new", "A=twelve\n", 1e9+1) // another file
 	require.NoError(t, os.Rename(path+".new", path))
-	expect("eight", 4)
+	expect("twelve", 5)
 
 	write(t, path, "broken")
 	_, err = s.Lookup("A")
 	require.Equal(t, abi.Unavailable, function.KindOf(err))
 	require.NotContains(t, err.Error(), "broken")
 	write(t, path, "A=nine, again\n")
-	expect("nine, again", 6)
+	expect("nine, again", 7)
 
 	require.NoError(t, os.Remove(path))
 	_, err = s.Lookup("A")

@@ -156,7 +156,7 @@ func TestMoreSpellingsAreRefusedBeforeAnyDial(t *testing.T) {
 		"http://[ff02::1]/", "http://[2001:db8::1]/", "http://[3fff::1]/", "http://[100::1]/", "http://[5f00::1]/", "http://[127.0.0.1]/", "http://[::1/", "http://::1/",
 		"http://LOCALHOST/", "http://localhost./", "http://a.localhost/", "http://localhost:80/", "http://%6cocalhost/", "http://%31%32%37.0.0.1/",
 		"http://\uff11\uff12\uff17.0.0.1/", "http://127\u30020\u30020\u30021/", "http://\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3/", "http://ex\u00e4mple.com/",
-		"http://example.com\\@127.0.0.1/", "http://127.0.0.1\\@example.com/", "http://example.com\t/", "http://example.com\r\n/", "http://exam\x00ple.com/", "http://example.com /",
+		"http://example.com\\@127.0.0.1/", "http://127.0.0.1\\@example.com/", "http://example.com/\\@127.0.0.1/", "http://example.com\t/", "http://example.com\r\n/", "http://exam\x00ple.com/", "http://example.com /",
 		"http:\\\\127.0.0.1/", "http:/127.0.0.1/", "http:127.0.0.1/", "http:///127.0.0.1/", "http://", "http:", "//127.0.0.1/", "127.0.0.1", "",
 		"http://user@example.com/", "http://:@example.com/", "http://@example.com/", "http://example.com#", "http://example.com/#x", "http://example.com:80#@127.0.0.1/",
 		"http://example.com:0/", "http://example.com:080/", "http://example.com:99999/", "http://example.com:/", "http://example.com:-80/", "http://example.com:80:80/",
@@ -298,10 +298,23 @@ func TestOwnPortIsAnAddressLikeAnyOther(t *testing.T) {
 }
 
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	net := hostile(t)
-	head, _, _ := get(t, net.http(t, HTTPOptions{}).For(public(t, "http://example.com")), "http://example.com/")
-	require.Equal(t, abi.None, head.Kind, head.Message)
-	require.Equal(t, []string{publicHost + ":80"}, net.dialled)
+	// The variables themselves are read once in a process; no test can set them.
+	h := NewHTTP(HTTPOptions{})
+	require.Nil(t, h.public.transport.Proxy)
+	require.Nil(t, h.private.transport.Proxy)
+}
+
+func TestOddSpellingsAreNotEvenLookedUp(t *testing.T) {
+	for _, input := range []string{
+		"http://2130706433/", "http://017700000001/", "http://0x7f000001/", "http://0X7F000001/", "http://127.0.0.0x1/", "http://127.1/",
+		"http://0177.0.0.1/", "http://1.2.3.4.5/", "http://127.0.0.1./", "http://[fe80::1%25lo]/", "http://[127.0.0.1]/", "http://[::1%25lo]/",
+	} {
+		t.Run(input, func(t *testing.T) {
+			net := hostile(t)
+			h := net.http(t, HTTPOptions{})
+			head, _, _ := get(t, h.For(mostGenerous(input)), input)
+			require.Equal(t, abi.Invalid, head.Kind, head.Message)
+			require.Empty(t, net.resolved)
+		})
+	}
 }

