@@ -2,6 +2,7 @@ package abi
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 // TestReadmeNamesItsChecks keeps the specification honest: every paragraph with
-// a MUST names a check, and the checks of this package exist.
+// a MUST names its checks, and they exist.
 func TestReadmeNamesItsChecks(t *testing.T) {
 	vectors := map[string]bool{}
 	for _, f := range vectorFiles(t) {
@@ -18,8 +19,8 @@ func TestReadmeNamesItsChecks(t *testing.T) {
 			vectors[f.Frame+"/"+v.Name] = true
 		}
 	}
-	tests := testNames(t)
-	tag := regexp.MustCompile(`\[([VTSW]): ([^\]]+)\]`)
+	tests := map[string]string{"T": source(t, "."), "S": source(t, "../host/sandbox"), "W": source(t, "../host/trigger/web")}
+	tag := regexp.MustCompile(`\[(V|T|S|W|open): ([^\]]+)\]`)
 	for _, p := range requirements(t) {
 		found := tag.FindAllStringSubmatch(p, -1)
 		require.NotEmpty(t, found, "no check is named in: %s", p)
@@ -27,11 +28,21 @@ func TestReadmeNamesItsChecks(t *testing.T) {
 			switch m[1] {
 			case "V":
 				require.True(t, vectors[m[2]], "there is no vector %q", m[2])
-			case "T":
-				require.True(t, tests[m[2]], "there is no test %q", m[2])
+			case "T", "S", "W":
+				require.True(t, named(tests[m[1]], m[2]), "there is no test %q", m[0])
 			}
 		}
 	}
+}
+
+// named reports whether source has the test: a function, a case of
+// TestConformance, or a case of another function behind its name and a slash.
+func named(source, test string) bool {
+	name, tcase, ok := strings.Cut(test, "/")
+	if !strings.HasPrefix(name, "Test") {
+		name, tcase, ok = "TestConformance", test, true
+	}
+	return strings.Contains(source, "\nfunc "+name+"(") && (!ok || strings.Contains(source, `"`+tcase+`"`))
 }
 
 // requirements returns the list items and paragraphs of README.md from section
@@ -51,19 +62,16 @@ func requirements(t *testing.T) []string {
 	return musts
 }
 
-func testNames(t *testing.T) map[string]bool {
-	files, err := os.ReadDir(".")
+// source returns the text of a directory's tests.
+func source(t *testing.T, dir string) string {
+	paths, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
 	require.NoError(t, err)
-	names := map[string]bool{}
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(f.Name())
+	require.NotEmpty(t, paths, dir)
+	var all strings.Builder
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
 		require.NoError(t, err)
-		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
-			names[m[1]] = true
-		}
+		all.Write(text)
 	}
-	return names
+	return all.String()
 }

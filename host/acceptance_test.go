@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"strconv"
@@ -218,4 +219,56 @@ func TestFlippedBitsAreRefused(t *testing.T) {
 		req = signed(h, "other secret", "help")
 		require.Equal(t, 401, h.do(req).status)
 	}
+}
+
+// TestTheWorkedAlertThroughGrantedUpstreams asks the alert of alerts.md with both
+// of its services answered by a local stand-in, which must be called once each.
+func TestTheWorkedAlertThroughGrantedUpstreams(t *testing.T) {
+	var calls atomic.Int64
+	answer := func(file string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			calls.Add(1)
+			http.ServeFile(w, r, "../modules/alerts/testdata/"+file)
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/search", answer("open-meteo-geocoding.json"))
+	mux.Handle("/v1/forecast", answer("open-meteo-forecast.json"))
+	up := httptest.NewServer(mux)
+	defer up.Close()
+	alerts := func(grant string) string {
+		return fmt.Sprintf(`
+[function.alerts]
+source = "ROOT/modules/alerts"
+%s
+env = { OPEN_METEO_URL = %q, OPEN_METEO_GEOCODING_URL = %q }
+[[function.alerts.route]]
+path = "/alerts"
+method = "POST"
+`, grant, up.URL, up.URL)
+	}
+	const alert = `{"alert":{"id":"a-17","nickname":"Snowy blue hour at the pier","place":{"query":"Haarlem, NL"},"conditions":[
+		{"type":"sun","value":"evening_blue_hour"},{"type":"day_of_week","values":["sat","sun"]},
+		{"type":"precipitation_type","values":["snow","sleet"]},
+		{"type":"precipitation_amount","per":"hour","min_mm":0.5,"max_mm":5}]},"now":"2026-01-17T12:00:00Z","horizon_hours":48}`
+	ask := func(h *testHost) (decision string, window time.Duration) {
+		got := h.post("/alerts", alert)
+		require.Equal(t, 200, got.status, got.body)
+		var a struct {
+			Decision string
+			Window   *struct{ Start string }
+		}
+		require.NoError(t, json.Unmarshal([]byte(got.body), &a))
+		if a.Window != nil {
+			window = distance(t, a.Window.Start, "2026-01-17T16:25:31Z")
+		}
+		return a.Decision, window
+	}
+	decision, off := ask(startHost(t, newDir(t, alerts(fmt.Sprintf("http_private = [%q]", up.URL))), time.Now))
+	require.Equal(t, "send", decision)
+	require.Less(t, off, 150*time.Second)
+	require.Equal(t, int64(2), calls.Load())
+	decision, _ = ask(startHost(t, newDir(t, alerts("")), time.Now))
+	require.Equal(t, "undetermined", decision, "without a grant it never sends")
+	require.Equal(t, int64(2), calls.Load())
 }

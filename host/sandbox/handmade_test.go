@@ -13,6 +13,7 @@ type handmade struct {
 	serve  []step
 	tail   []byte // instructions after serve's steps
 	data   map[uint32][]byte
+	random int32             // export spore_random, which returns this; 0 for no export
 	noInit bool              // main returns without asking for a request
 	names  map[string]string // import names to use instead
 	types  map[string]int    // numbers of parameters to use instead
@@ -128,7 +129,7 @@ func (m handmade) bytes() []byte {
 		}
 		types = append(types, cat([]byte{0x60}, sized(params), []byte{1, 0x7f}))
 	}
-	types = append(types, []byte{0x60, 0, 0}) // type 5: nothing
+	types = append(types, []byte{0x60, 0, 0}, []byte{0x60, 0, 1, 0x7e}) // 5: nothing; 6: () -> i64
 	for _, im := range imports {
 		name, params := im.name, im.params
 		if other, ok := m.names[name]; ok {
@@ -146,6 +147,11 @@ func (m handmade) bytes() []byte {
 	serve := append(m.code(m.serve), m.tail...)
 	body := func(code []byte) []byte { return sized(cat([]byte{0}, code, []byte{0x0b})) }
 	first := byte(len(imports))
+	exports := [][]byte{cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, first}), cat(str(abi.ExportServe), []byte{0, first + 1})}
+	if m.random != 0 {
+		exports = append(exports, cat(str(abi.ExportRandom), []byte{0, first + 2}))
+	}
+	random := cat([]byte{0x42}, sleb(m.random)) // i64.const
 	data := map[uint32][]byte{resultAt: resultFrame, errorAt: errorFrame, logAt: logFrame, httpAt: httpFrame, nameAt: []byte("TOKEN")}
 	for at, b := range m.data {
 		data[at] = b
@@ -157,10 +163,9 @@ func (m handmade) bytes() []byte {
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
-		section(3, []byte{2, 5, 5}),
+		section(3, []byte{3, 5, 5, 6}),
 		section(5, []byte{1, 0, 1}),
-		section(7, vec(cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, first}),
-			cat(str(abi.ExportServe), []byte{0, first + 1}))),
-		section(10, vec(body(start), body(serve))),
+		section(7, vec(exports...)),
+		section(10, vec(body(start), body(serve), body(random))),
 		section(11, vec(segments...)))
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -154,6 +155,14 @@ func (g guestMemory) copyOut(ptr, n uint32, limit int) ([]byte, abi.Kind) {
 	return append([]byte(nil), view...), abi.None
 }
 
+// refusal is the kind for a frame that was not accepted.
+func refusal(err error) abi.Kind {
+	if errors.Is(err, abi.ErrTooLarge) {
+		return abi.TooLarge
+	}
+	return abi.Invalid
+}
+
 func getNextRequest(r *run, mem guestMemory, a []uint32) int32 {
 	switch r.phase {
 	case phaseInit:
@@ -203,10 +212,7 @@ func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	}
 	var res abi.Result
 	if err := res.Decode(frame); err != nil {
-		return abi.Invalid.Errno()
-	}
-	if len(res.Body) > abi.MaxBody || len(frame)-len(res.Body) > abi.MaxHead {
-		return abi.TooLarge.Errno()
+		return refusal(err).Errno()
 	}
 	r.phase = phaseAnswered
 	r.reply(&res)
@@ -224,7 +230,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	}
 	var report abi.Error
 	if err := report.Decode(frame); err != nil {
-		return abi.Invalid.Errno()
+		return refusal(err).Errno()
 	}
 	r.phase, r.guestErr = phaseAnswered, &report
 	return 0
@@ -243,10 +249,7 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 	}
 	req := new(abi.HTTPRequest)
 	if err := req.Decode(frame); err != nil {
-		return abi.Invalid.Errno()
-	}
-	if len(req.Body) > abi.MaxBody || len(frame)-len(req.Body) > abi.MaxHead {
-		return abi.TooLarge.Errno()
+		return refusal(err).Errno()
 	}
 	return r.calls.start(r, req)
 }
@@ -283,7 +286,7 @@ func logRecord(r *run, mem guestMemory, a []uint32) int32 {
 	}
 	var rec abi.LogRecord
 	if err := rec.Decode(frame); err != nil {
-		return abi.Invalid.Errno()
+		return refusal(err).Errno()
 	}
 	r.output.record(r, rec)
 	return 0

@@ -112,7 +112,7 @@ func (sb *Sandbox) random() (uint64, error) {
 	end := time.Now().Add(sb.img.settings.InitTimeout)
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: sb.img.settings.Name}
 	fillEntropy(ev.Entropy[:])
-	r := &run{Context: context.Background(), img: sb.img, phase: phaseWaiting, ev: ev, end: end, respond: end}
+	r := &run{Context: context.Background(), img: sb.img, phase: phaseWaiting, ev: ev, end: end, respond: end, reply: func(*abi.Result) {}}
 	stack := []uint64{0}
 	err := sb.enter(r, abi.ExportRandom, stack)
 	return stack[0], err

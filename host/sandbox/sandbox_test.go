@@ -3,9 +3,12 @@ package sandbox_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,4 +138,94 @@ func TestClosedImageHandsOutNothing(t *testing.T) {
 	img.Close()
 	_, err := img.Open(context.Background())
 	require.Equal(t, abi.NotReady, function.KindOf(err))
+}
+
+// TestReseedingWorksWhereverTheGeneratorStands freezes the runtime's generator at
+// each of its four counter values: in one of them a seed is thrown away unless the
+// counter is reset with it.
+func TestReseedingWorksWhereverTheGeneratorStands(t *testing.T) {
+	for _, draws := range []string{"0", "32", "64", "96", "17"} {
+		s := settings()
+		s.Env = map[string]string{"PROBE_DRAWS": draws}
+		img := prepare(t, s)
+		seen := map[string]bool{}
+		for range 20 {
+			for i, v := range strings.Fields(text(t, img, "/random")) {
+				key := fmt.Sprint(i, v)
+				require.False(t, seen[key], "after %s draws", draws)
+				seen[key] = true
+			}
+		}
+	}
+}
+
+// inits counts initialisations by what the probe prints in them.
+func inits(s *sandbox.Settings) *atomic.Int64 {
+	var n atomic.Int64
+	s.Log = func(_ string, rec abi.LogRecord) {
+		if rec.Message == "initialised" {
+			n.Add(1)
+		}
+	}
+	return &n
+}
+
+func TestASnapshotFileSparesTheNextHostTheInitialisation(t *testing.T) {
+	dir, wasm := t.TempDir(), testmodule.Build(t, "testdata/probe")
+	require.NoError(t, os.Symlink(filepath.Join(testmodule.Directory(t), "derived", "compiled"), filepath.Join(dir, "compiled")))
+	s := settings()
+	n := inits(&s)
+	clock := func() (mono int64) {
+		e := openEngine(t, sandbox.Options{Directory: dir})
+		img, err := e.Prepare(t.Context(), wasm, s)
+		require.NoError(t, err)
+		defer img.Close()
+		require.Equal(t, "1", text(t, img, "/count"))
+		_, since, _ := strings.Cut(text(t, img, "/clock"), " ")
+		mono, err = strconv.ParseInt(since, 10, 64)
+		require.NoError(t, err)
+		return mono
+	}
+	require.Positive(t, clock())
+	require.Equal(t, int64(1), n.Load())
+	require.Positive(t, clock(), "the monotonic clock never falls behind the snapshot's")
+	require.Equal(t, int64(1), n.Load(), "the second engine found the file")
+
+	files, err := filepath.Glob(filepath.Join(dir, "images", "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	info, err := os.Stat(files[0])
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode())
+	whole, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	for i, damaged := range [][]byte{whole[:len(whole)/2], nil, append([]byte("x"), whole...), flip(whole, 20), flip(whole, 60), flip(whole, len(whole)-1)} {
+		require.NoError(t, os.WriteFile(files[0], damaged, 0o600))
+		clock()
+		require.Equal(t, int64(2+i), n.Load(), "a damaged file is not used, and replaced")
+	}
+}
+
+func flip(b []byte, at int) []byte {
+	b = append([]byte(nil), b...)
+	b[at] ^= 1
+	return b
+}
+
+func TestEqualDrawsMeanNoSharedSnapshot(t *testing.T) {
+	var inits atomic.Int64
+	s := capable()
+	s.Log = func(string, abi.LogRecord) { inits.Add(1) }
+	logs := call(abi.ImportLog, 0, logAt, int32(len(logFrame)))
+	guest := handmade{random: 42, init: []step{logs}, serve: []step{take(anyResult), respond()}}
+	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), guest.bytes(), s)
+	require.NoError(t, err)
+	defer img.Close()
+	require.Contains(t, img.Note(), "random numbers would repeat")
+	before := inits.Load()
+	for range 3 {
+		_, _, err := ask(t, img, abi.Event{}, time.Second)
+		require.NoError(t, err)
+	}
+	require.Equal(t, before+3, inits.Load(), "every request initialises anew")
 }

@@ -3,9 +3,7 @@ package web
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -108,12 +106,10 @@ func (c *call) run() {
 		}
 	}()
 	_, err := c.server.opt.Invoker.Invoke(c.server.running, function.Ref{Name: c.route.Function}, &c.ev, c.reply)
-	answered := c.ctx == nil
-	if err == nil && !answered {
-		err = errors.New("invoke returned neither an answer nor an error")
+	if err == nil && c.ctx != nil {
+		panic("web: internal error: invoke returned neither an answer nor an error")
 	}
-	if err != nil {
-		c.server.logFailure(id, c.route.Function, answered, err)
+	if err != nil { // whoever invokes has reported it
 		c.fail(refusalOf(err))
 	}
 }
@@ -124,7 +120,7 @@ func (c *call) answer(res *abi.Result) {
 		panic("web: internal error: a second answer to one event")
 	}
 	if err := writeResult(&c.ctx.Response, res); err != nil {
-		c.server.logFailure(c.ev.RequestID, c.route.Function, false, err)
+		c.server.opt.Log.Error("the function's answer cannot be sent", "request_id", c.ev.RequestID, "function", c.route.Function, "error", err.Error())
 		refuse(c.ctx, badResponse)
 	}
 	c.handBack()
@@ -141,16 +137,6 @@ func (c *call) fail(r refusal) {
 func (c *call) handBack() {
 	c.ctx = nil
 	c.done <- struct{}{}
-}
-
-func (s *Server) logFailure(id, name string, answered bool, err error) {
-	kind := function.KindOf(err)
-	level := slog.LevelWarn
-	if kind == abi.Internal {
-		level = slog.LevelError
-	}
-	s.opt.Log.Log(s.running, level, "request failed",
-		"request_id", id, "function", name, "kind", kind.String(), "answered", answered, "error", err.Error())
 }
 
 // NewRequestID returns a random UUID, RFC 9562 version 4.

@@ -92,6 +92,9 @@ func refuse(ctx *fasthttp.RequestCtx, r refusal) {
 // the connection afterwards.
 func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Header.Set(requestIDHeader, s.opt.NewRequestID())
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.linger.Store(true)
+	}
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):

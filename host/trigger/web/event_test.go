@@ -58,7 +58,7 @@ func TestEventOfARequest(t *testing.T) {
 }
 
 func TestEventsBodies(t *testing.T) {
-	multipart := "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n"
+	multipart := "a preamble\r\n--b\r\nX-Odd: 1\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n--b--\r\n"
 	tests := map[string]struct{ request, body string }{
 		"none":              {request("POST", "/", ""), ""},
 		"chunked":           {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "abcde"},

@@ -2,8 +2,10 @@ package web
 
 import (
 	"errors"
+	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,8 +24,11 @@ type patientListener struct{ net.Listener }
 func (l patientListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
-		if !passes(err) {
-			return c, err
+		switch {
+		case err == nil:
+			return &conn{Conn: c}, nil
+		case !passes(err):
+			return nil, err
 		}
 		time.Sleep(acceptPause)
 	}
@@ -36,6 +41,28 @@ func passes(err error) bool {
 		}
 	}
 	return false
+}
+
+// lingerTime is how long a refused client may go on sending.
+const lingerTime = time.Second
+
+// conn can be closed without spoiling the last answer on it: closing a TCP
+// connection with bytes left to read resets it, and a client that still sends
+// its body never sees that it was refused.
+type conn struct {
+	net.Conn
+	linger atomic.Bool // the next Close reads and drops what still comes
+}
+
+// Close closes the connection, at once or when the client has stopped sending.
+// A second Close cuts the first one's wait short.
+func (c *conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) {
+		_ = half.CloseWrite()
+		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+	return c.Conn.Close()
 }
 
 // connections knows the open ones, so that they can be closed when the drain

@@ -37,6 +37,8 @@ type route struct {
 // GET route answers HEAD as well, unless there is a route for it. On error (a
 // malformed path, two routes that clash, the path /healthz) nothing changes.
 func (s *Server) SetRoutes(bindings []Binding) error {
+	bindings = slices.Clone(bindings)
+	slices.SortStableFunc(bindings, literalFirst)
 	t := newTable()
 	t.router.NotFound = func(ctx *fasthttp.RequestCtx) { refuse(ctx, notFound) }
 	t.router.MethodNotAllowed = t.refuseMethod
@@ -55,6 +57,12 @@ func (s *Server) SetRoutes(bindings []Binding) error {
 	}
 	s.table.Store(t)
 	return nil
+}
+
+// literalFirst orders bindings for the router, which takes "/a" before
+// "/a/{rest:*}" but not after it.
+func literalFirst(a, b Binding) int {
+	return strings.Count(a.Path, "{") - strings.Count(b.Path, "{")
 }
 
 func isHead(path string) func(Binding) bool {

@@ -85,6 +85,12 @@ func TestHealthNeedsNoRoutes(t *testing.T) {
 	require.Equal(t, 404, h.ask(t, request("GET", "/", "")).status)
 }
 
+func TestACatchAllMayComeBeforeALiteralPath(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo)}, bind("GET", "/a/{rest:*}", "rest"), bind("GET", "/a", "literal"))
+	require.Equal(t, "literal GET /a?", h.ask(t, request("GET", "/a", "")).body)
+	require.Equal(t, "rest GET /a/b? rest=b", h.ask(t, request("GET", "/a/b", "")).body)
+}
+
 func TestOwnOptionsRouteIsNamed(t *testing.T) {
 	h := start(t, Options{Invoker: invoker(echo)}, bind("POST", "/x", "f"), bind("OPTIONS", "/x", "f"))
 	require.Equal(t, "OPTIONS, POST", h.ask(t, request("GET", "/x", "")).header.Get("Allow"))

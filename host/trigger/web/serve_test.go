@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
@@ -15,9 +16,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/valyala/fasthttp"
 
 	"spore/abi"
 	"spore/host/function"
@@ -261,6 +264,19 @@ func TestExpectedBodyOverTheLimitIsNotRead(t *testing.T) {
 	c.requireClosed()
 }
 
+// TestRefusedUploadIsToldWhy: a client that sends all of its body gets to read
+// the answer, which a reset connection would take from it.
+func TestRefusedUploadIsToldWhy(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo)}, everything...)
+	client := &http.Client{Timeout: patience}
+	for range 20 {
+		res, err := client.Post("http://"+h.addr+"/x", "text/plain", bytes.NewReader(make([]byte, abi.MaxBody+1)))
+		require.NoError(t, err)
+		require.Equal(t, 413, res.StatusCode)
+		require.NoError(t, res.Body.Close())
+	}
+}
+
 // TestWorkersUnderLoad hammers the hand-over from connections to workers, with
 // functions that end before, at and after their answers.
 func TestWorkersUnderLoad(t *testing.T) {
@@ -300,11 +316,58 @@ func TestWorkersUnderLoad(t *testing.T) {
 	require.InDelta(t, conns*each*2/3, int(served.Load()), conns)
 }
 
-func TestNoWorkAfterStop(t *testing.T) {
-	w := newWorkers()
-	require.True(t, w.stop(t.Context()))
-	require.False(t, w.do(nil))
-	require.True(t, w.stop(t.Context()), "stop may be called again")
+// block returns calls that run until release.
+func block(n int) (calls []*call, release func()) {
+	goOn := make(chan struct{})
+	s := New(Options{Invoker: invoker(func(context.Context, function.Ref, *abi.Event, func(*abi.Result)) error {
+		<-goOn
+		return nil
+	}), Log: slog.New(slog.DiscardHandler)})
+	for range n {
+		c := newCall(s)
+		c.holders.Store(2)
+		c.ctx, c.route = new(fasthttp.RequestCtx), &route{}
+		calls = append(calls, c)
+	}
+	return calls, func() { close(goOn) }
+}
+
+func TestStopWaitsForWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, release := block(1)
+		w := newWorkers()
+		require.True(t, w.do(calls[0]))
+		var stopped atomic.Bool
+		go func() { stopped.Store(w.stop(t.Context())) }()
+		synctest.Wait()
+		require.False(t, stopped.Load())
+		require.False(t, w.do(nil), "there is no work after stop")
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.False(t, w.stop(impatient))
+		release()
+		synctest.Wait()
+		require.True(t, stopped.Load())
+	})
+}
+
+func TestIdleWorkersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls, release := block(maxIdleWorkers + 50)
+		w := newWorkers()
+		for _, c := range calls {
+			require.True(t, w.do(c))
+		}
+		release()
+		synctest.Wait()
+		require.Equal(t, int32(maxIdleWorkers), w.idle.Load())
+		again, release := block(1)
+		require.True(t, w.do(again[0]))
+		synctest.Wait()
+		require.Equal(t, int32(maxIdleWorkers-1), w.idle.Load(), "an idle one took it")
+		release()
+		require.True(t, w.stop(t.Context()))
+	})
 }
 
 // BenchmarkRequest is one connection, one request after the other, and a

@@ -29,6 +29,11 @@ func main() {
 	if os.Getenv("PROBE_INIT") != "" {
 		initMode(os.Getenv("PROBE_INIT"))
 	}
+	draws, _ := strconv.Atoi(os.Getenv("PROBE_DRAWS"))
+	for range draws {
+		rand.Uint64()
+	}
+	fmt.Println("initialised")
 	guest.Start(handle)
 }
 
