@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// derivedAge is how long a derived file is kept without being used. Deleting one
-// too early costs the next deploy of that function a second.
+// derivedAge is how long a derived file is kept: modules and snapshots from when
+// they were last used, compiled code from when it was made. Deleting one too early
+// costs the next deploy of that function a second.
 const derivedAge = 30 * 24 * time.Hour
 
 // dataDir is the host's data directory:

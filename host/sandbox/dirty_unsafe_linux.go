@@ -19,7 +19,7 @@ type scanArg struct {
 	inverted, mask, anyOf, ret                              uint64
 }
 
-type scanRegion struct{ start, end, categories uint64 }
+type scanRegion struct{ start, end, _ uint64 }
 
 // scan is one call's argument and result vector. It comes from a pool because
 // the kernel writes through an address in it: a value on the stack could move

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tetratelabs/wazero/api"
 )
@@ -111,6 +112,8 @@ func (img *Image) loadSnapshot() (*snapshot, error) {
 	if len(file) < snapshotHeader || string(file[:len(snapshotMagic)]) != snapshotMagic {
 		return nil, errors.New("not a snapshot file")
 	}
+	now := time.Now()
+	_ = os.Chtimes(img.snapshotPath(), now, now) // used today: what has not been for long may be collected
 	content := file[snapshotHeader:]
 	if digest := sha256.Sum256(content); !bytes.Equal(digest[:], file[len(snapshotMagic):snapshotHeader]) {
 		return nil, errors.New("the snapshot file is damaged")

@@ -33,7 +33,7 @@ func (in *Invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, 
 	}
 	attrs := []slog.Attr{slog.String("function", stats.Ref.Name), slog.Int("version", stats.Ref.Version), slog.String("request_id", id)}
 	if err != nil {
-		in.logError(ctx, err, time.Since(start), attrs)
+		in.logError(ctx, err, time.Since(start), append(attrs[:len(attrs):len(attrs)], slog.Bool("answered", stats.Answered)))
 	}
 	in.Log.LogAttrs(ctx, slog.LevelInfo, Report(id, stats, err), attrs...)
 	return stats, err
@@ -45,7 +45,7 @@ func (in *Invoker) logError(ctx context.Context, err error, took time.Duration, 
 	if kind == abi.Deadline {
 		message = fmt.Sprintf("Task timed out after %.2f seconds", took.Seconds()) // log parsers look for these words
 	}
-	attrs = append(attrs[:len(attrs):len(attrs)], slog.String("kind", kind.String()), slog.String("error", err.Error()))
+	attrs = append(attrs, slog.String("kind", kind.String()), slog.String("error", err.Error()))
 	var guest *function.Guest
 	if errors.As(err, &guest) && guest.Report.Stack != "" {
 		attrs = append(attrs, slog.String("stack", guest.Report.Stack))

@@ -50,7 +50,7 @@ func TestEveryInvocationIsReportedWithItsCause(t *testing.T) {
 		want  []string
 	}{
 		"an answer":             {served(), nil, []string{"REPORT RequestId: r-1"}},
-		"a timeout":             {served(), &function.Error{Kind: abi.Deadline}, []string{"Task timed out after", "REPORT RequestId: r-1"}},
+		"a timeout":             {served(), &function.Error{Kind: abi.Deadline}, []string{"Task timed out after", `"answered":true`, `"kind":"deadline"`, "REPORT RequestId: r-1"}},
 		"an error of the guest": {served(), &function.Error{Kind: abi.GuestError, Err: guest}, []string{"main.handle", "no such alert", "REPORT RequestId: r-1"}},
 		"a refusal":             {function.Stats{}, &function.Error{Kind: abi.Overloaded}, []string{"invocation refused"}},
 	} {

@@ -59,8 +59,8 @@ func TestStatusOfKind(t *testing.T) {
 	}
 }
 
-// TestErrorsShowNoCause: what the host knows goes to the log, the client gets a
-// request id to ask with.
+// TestErrorsShowNoCause: the client gets a request id to ask with, and nothing of
+// what the host knows. The Invoker has logged that.
 func TestErrorsShowNoCause(t *testing.T) {
 	report := abi.Error{Type: "PlantedType", Message: "planted message", Stack: "planted stack"}
 	for name, err := range map[string]error{
@@ -71,10 +71,6 @@ func TestErrorsShowNoCause(t *testing.T) {
 			h := start(t, Options{Invoker: failing(err)}, bind("GET", "/x", "fn"))
 			got := h.ask(t, request("GET", "/x", ""))
 			require.NotContains(t, fmt.Sprint(got), "lanted")
-			log := h.log.String()
-			for _, part := range []string{"planted op", "PlantedType", "planted message", "function=fn", "request_id=" + got.header.Get(requestIDHeader)} {
-				require.Contains(t, log, part)
-			}
 		})
 	}
 }

@@ -86,17 +86,6 @@ func TestClientHasItsAnswerWhileTheFunctionGoesOn(t *testing.T) {
 	require.Len(t, events, 2, "an event was given to a second request while its function went on")
 }
 
-func TestFailureAfterTheAnswerIsLogged(t *testing.T) {
-	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
-		reply(&abi.Result{})
-		return &function.Error{Kind: abi.Trapped, Op: "run f"}
-	}
-	h := start(t, Options{Invoker: invoker(inv)}, everything...)
-	require.Equal(t, 200, h.ask(t, request("GET", "/", "")).status)
-	require.NoError(t, h.stop())
-	require.Contains(t, h.log.String(), "kind=trapped answered=true")
-}
-
 // TestShutdownDrains: what runs when the server is told to stop gets done, a
 // function that works on after its answer included.
 func TestShutdownDrains(t *testing.T) {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/host/function"
+)
+
+func TestCollectDeletesWhatNobodyUsesAnyMore(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	for name, age := range map[string]time.Duration{"images/old": 31 * 24 * time.Hour, "images/new": time.Hour, "compiled/x/old": 40 * 24 * time.Hour} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
+	}
+	require.Equal(t, 2, collect(dir, now))
+	require.FileExists(t, filepath.Join(dir, "images/new"))
+	require.Zero(t, collect(filepath.Join(dir, "missing"), now))
+}
+
+func TestDataDirectoryIsLockedUntilClosed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	first, err := openDataDir(path)
+	require.NoError(t, err)
+	_, err = openDataDir(path)
+	require.ErrorContains(t, err, "in use by process")
+	require.NoError(t, first.Close())
+	second, err := openDataDir(path)
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
+}
+
+func TestLinesToPasteFitTheirRoutes(t *testing.T) {
+	s := &server{address: "127.0.0.1:8080"}
+	for want, r := range map[string]function.Route{
+		"curl http://127.0.0.1:8080/a":                      {Method: "GET", Path: "/a"},
+		"curl -X POST http://127.0.0.1:8080/a":              {Method: "POST", Path: "/a"},
+		"curl --data @x.json http://127.0.0.1:8080/a":       {Method: "POST", Path: "/a", Example: "--data @x.json"},
+		"curl -X PUT --data @x.json http://127.0.0.1:8080/": {Method: "PUT", Path: "/", Example: "--data @x.json"},
+		commandName() + ` invoke f --slack "/f help"`:       {Method: "POST", Path: "/a", SlackSecret: "S"},
+		commandName() + ` invoke f --slack "/f go"`:         {Method: "POST", Path: "/a", SlackSecret: "S", Example: "/f go"},
+	} {
+		require.Equal(t, want, s.tryLine("f", r))
+	}
+}
+
+func TestSlackRepliesAreShownAsSlackShowsThem(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"response_type":"ephemeral","text":"*Hi* &lt;you&gt; &amp; me"}`: "Only visible to you\n*Hi* <you> & me\n",
+		`{"response_type":"in_channel","text":"all"}`:                      "Visible to everybody in #general\nall\n",
+		"plain": "Only visible to you\nplain\n",
+		" ":     "(acknowledged without a message)\n",
+	} {
+		var out bytes.Buffer
+		require.NoError(t, printSlack(&out, body))
+		require.Equal(t, want, out.String())
+	}
+}
