@@ -14,6 +14,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -271,4 +272,45 @@ method = "POST"
 	decision, _ = ask(startHost(t, newDir(t, alerts("")), time.Now))
 	require.Equal(t, "undetermined", decision, "without a grant it never sends")
 	require.Equal(t, int64(2), calls.Load())
+}
+
+func TestAThousandRequestsToACounterAllAnswerOne(t *testing.T) {
+	h := startHost(t, newDir(t, probe), time.Now)
+	for range 1000 {
+		require.Equal(t, "1", h.get("/count").body)
+	}
+}
+
+// TestTenUpstreamsAreCalledAtOnce lets a handler call ten slow upstreams from ten
+// goroutines with plain net/http, through the host's own rules for outbound calls.
+func TestTenUpstreamsAreCalledAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	var open, peak int
+	count := func(by int) {
+		mu.Lock()
+		defer mu.Unlock()
+		open += by
+		peak = max(peak, open)
+	}
+	up := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		count(1)
+		time.Sleep(100 * time.Millisecond) // what the upstream is slow with, not a wait of the test
+		count(-1)
+	}))
+	defer up.Close()
+	h := startHost(t, newDir(t, fmt.Sprintf(`
+[function.net]
+source = "ROOT/host/sandbox/testdata/netprobe"
+http_private = [%q]
+[[function.net.route]]
+path = "/parallel"
+method = "POST"
+`, up.URL)), time.Now)
+	for range 3 {
+		start := time.Now()
+		got := h.post("/parallel", up.URL)
+		t.Logf("answered after %v: calls that succeeded, ms in the guest, ticks of a 10 ms ticker: %s", time.Since(start), got.body)
+		require.True(t, strings.HasPrefix(got.body, "10 "), got.body)
+	}
+	require.Equal(t, 10, peak)
 }
