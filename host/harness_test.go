@@ -53,7 +53,7 @@ type testHost struct {
 func newDir(t *testing.T, toml string) string {
 	t.Helper()
 	dir := t.TempDir()
-	shared := filepath.Join(testmodule.Directory(t), "host-derived")
+	shared := filepath.Join(testmodule.Directory(t), "derived")
 	require.NoError(t, os.MkdirAll(shared, 0o700))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "data"), 0o700))
 	require.NoError(t, os.Symlink(shared, filepath.Join(dir, "data", "derived")))

@@ -25,7 +25,7 @@ func TestScripts(t *testing.T) {
 	caches, err := exec.Command("go", "env", "GOCACHE", "GOMODCACHE").Output()
 	require.NoError(t, err)
 	paths := strings.Fields(string(caches))
-	derived := filepath.Join(testmodule.Directory(t), "host-derived")
+	derived := filepath.Join(testmodule.Directory(t), "derived")
 	require.NoError(t, os.MkdirAll(derived, 0o700))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

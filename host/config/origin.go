@@ -35,7 +35,7 @@ func parseOrigin(s string) (o function.Origin, wrong, hint string) {
 	case port == "":
 		port = "443"
 	}
-	host, ok = canonicalHost(host)
+	host, ok = function.CanonicalHost(host)
 	if !ok {
 		return o, "has no usable host", "write a full name, or an IP address in its usual form"
 	}
@@ -51,37 +51,6 @@ func splitPort(s string) (host, port string, ok bool) {
 	host, port = s[:colon], s[colon+1:]
 	n, err := strconv.ParseUint(port, 10, 16)
 	return host, port, err == nil && n > 0 && port[0] != '0'
-}
-
-// canonicalHost returns host as function.Origin has it. A host that ends in a
-// number is an IPv4 address to some parsers (WHATWG URL section 3.5), so it
-// must be one in the dotted form all parsers agree on.
-func canonicalHost(host string) (string, bool) {
-	if v6, ok := strings.CutPrefix(host, "["); ok {
-		v6, ok = strings.CutSuffix(v6, "]")
-		addr, err := netip.ParseAddr(v6)
-		return addr.String(), ok && err == nil && addr.Is6() && addr.Zone() == ""
-	}
-	host = strings.ToLower(host)
-	labels := strings.Split(host, ".")
-	for _, label := range labels {
-		if !isHostLabel(label) {
-			return "", false
-		}
-	}
-	last := labels[len(labels)-1]
-	if strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
-		addr, err := netip.ParseAddr(host)
-		return host, err == nil && addr.Is4()
-	}
-	return host, len(host) <= 253
-}
-
-// isHostLabel follows RFC 1123, and lets the underscore through that container
-// networks put into names.
-func isHostLabel(s string) bool {
-	other := func(r rune) bool { return !isAlphanumeric(r) && r != '-' && r != '_' }
-	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsFunc(s, other)
 }
 
 // isPrivate reports whether host is plainly not a public one. It is a service

@@ -60,28 +60,6 @@ type Route struct {
 	Example     string // arguments that make a request to paste: curl's, or a slash command
 }
 
-// Origin is a scheme, a host name or IP literal in lower case, and a port.
-type Origin struct {
-	Scheme string // "http" or "https"
-	Host   string
-	Port   string // never empty: 80 or 443 when the URL named none
-}
-
-// String returns the origin as a URL, without the scheme's own port.
-func (o Origin) String() string {
-	host := o.Host
-	for i := range len(host) {
-		if host[i] == ':' {
-			host = "[" + host + "]"
-			break
-		}
-	}
-	if o.Scheme == "http" && o.Port == "80" || o.Scheme == "https" && o.Port == "443" {
-		return o.Scheme + "://" + host
-	}
-	return o.Scheme + "://" + host + ":" + o.Port
-}
-
 // Invoker takes one event to a function. reply is called at most once, with the
 // answer, on the goroutine of Invoke; the Result and the event's bytes are
 // borrowed, the first until reply returns, the second until reply was called or
