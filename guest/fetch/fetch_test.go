@@ -157,6 +157,17 @@ func TestAContextThatEndsEndsTheCall(t *testing.T) {
 	}
 }
 
+func TestKindOfAFailedRead(t *testing.T) {
+	for err, want := range map[error]abi.Kind{
+		syscall.EFBIG:     abi.TooLarge,
+		syscall.ETIMEDOUT: abi.Deadline,
+		syscall.EIO:       abi.Unavailable,
+		io.ErrNoProgress:  abi.Unavailable,
+	} {
+		require.Equal(t, want, kindOfRead(&os.PathError{Op: "read", Path: "http", Err: err}), "%v", err)
+	}
+}
+
 func TestADeadlineIsATimeout(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
 	defer cancel()

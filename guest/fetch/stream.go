@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 	"time"
 
 	"spore/abi"
@@ -16,8 +17,9 @@ import (
 const maxHeadFrame = abi.HeaderSize + abi.MaxHead
 
 // Stream is an answer whose body is still arriving. The caller closes Body;
-// reading it fails when the context given to Start ends or the upstream breaks
-// off. Header names are in lower case.
+// reading it fails when the context given to Start ends, the upstream breaks off
+// or the body is over the host's limit, and guest.KindOf tells which. Header
+// names are in lower case.
 type Stream struct {
 	Status  int
 	Headers guest.Pairs
@@ -97,7 +99,19 @@ func (c *call) Read(p []byte) (int, error) {
 	case c.ctx.Err() != nil:
 		return n, c.ended()
 	}
-	return n, &callError{call: c.name, kind: abi.Unavailable, detail: "the answer broke off", cause: err}
+	return n, &callError{call: c.name, kind: kindOfRead(err), detail: "the answer broke off", cause: err}
+}
+
+// kindOfRead is the kind behind the errno with which a read of the answer
+// failed: abi/README.md 8.3.
+func kindOfRead(err error) abi.Kind {
+	switch {
+	case errors.Is(err, syscall.EFBIG):
+		return abi.TooLarge
+	case errors.Is(err, syscall.ETIMEDOUT):
+		return abi.Deadline
+	}
+	return abi.Unavailable
 }
 
 // Close gives the descriptor back; the host ends the call if it still runs.

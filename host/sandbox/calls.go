@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"spore/abi"
+	"spore/host/function"
 )
 
 // firstCall is the descriptor of a run's first outbound call. Lower numbers are
@@ -90,7 +91,7 @@ type call struct {
 	space  sync.Cond // buffer was read from, or the call closed
 	buffer []byte
 	ended  bool
-	broken bool // ended without the whole body
+	last   errno // behind the buffer, once ended
 	closed bool
 }
 
@@ -100,7 +101,7 @@ func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
 	defer c.cancel()
 	c.append(abi.AppendHTTPHead(nil, &head))
 	if body == nil {
-		c.end(false)
+		c.end(success)
 		return
 	}
 	defer body.Close()
@@ -111,7 +112,7 @@ func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
 			return
 		}
 		if err != nil {
-			c.end(err != io.EOF)
+			c.end(endErrno(err))
 			return
 		}
 	}
@@ -130,11 +131,25 @@ func (c *call) append(p []byte) bool {
 	return !c.closed
 }
 
-func (c *call) end(broken bool) {
+func (c *call) end(last errno) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended, c.broken = true, broken
+	c.ended, c.last = true, last
 	c.notify()
+}
+
+// endErrno is what the guest reads where a body ended with err: abi/README.md 8.3.
+func endErrno(err error) errno {
+	if err == io.EOF {
+		return success
+	}
+	switch function.KindOf(err) {
+	case abi.TooLarge:
+		return errFBig
+	case abi.Deadline:
+		return errTimedOut
+	}
+	return errIO
 }
 
 func (c *call) notify() {
@@ -164,10 +179,8 @@ func (c *call) read(p []byte) (int, errno) {
 		return n, success
 	case !c.ended:
 		return 0, errAgain
-	case c.broken:
-		return 0, errIO
 	}
-	return 0, success
+	return 0, c.last
 }
 
 func (c *call) close() {

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -70,12 +71,12 @@ func TestConformance(t *testing.T) {
 		"work after the answer":                         {handmade{serve: []step{take(size), respond(), logs, secret(6, 0x6000, 99), httpStart}}, abi.None},
 		"no answer":                                     {handmade{serve: []step{take(size)}}, abi.NoAnswer},
 		"nothing at all":                                {handmade{}, abi.NoAnswer},
-		"a trap":                                        {handmade{serve: []step{take(size)}, tail: []byte{0x00}}, abi.Trapped},
-		"a division by zero":                            {handmade{serve: []step{take(size)}, tail: []byte{0x41, 1, 0x41, 0, 0x6d, 0x1a}}, abi.Trapped},
-		"a load outside the memory":                     {handmade{serve: []step{take(size)}, tail: []byte{0x41, 0x7f, 0x28, 2, 0, 0x1a}}, abi.Trapped},
-		"an endless loop":                               {handmade{serve: []step{take(size)}, tail: []byte{0x03, 0x40, 0x0c, 0, 0x0b}}, abi.Deadline},
-		"an endless loop after the answer":              {handmade{serve: []step{take(size), respond()}, tail: []byte{0x03, 0x40, 0x0c, 0, 0x0b}}, abi.Deadline},
-		"a trap after the answer":                       {handmade{serve: []step{take(size), respond()}, tail: []byte{0x00}}, abi.Trapped},
+		"a trap":                                        {handmade{serve: []step{take(size), raw(0x00)}}, abi.Trapped},
+		"a division by zero":                            {handmade{serve: []step{take(size), raw(0x41, 1, 0x41, 0, 0x6d, 0x1a)}}, abi.Trapped},
+		"a load outside the memory":                     {handmade{serve: []step{take(size), raw(0x41, 0x7f, 0x28, 2, 0, 0x1a)}}, abi.Trapped},
+		"an endless loop":                               {handmade{serve: []step{take(size), raw(0x03, 0x40, 0x0c, 0, 0x0b)}}, abi.Deadline},
+		"an endless loop after the answer":              {handmade{serve: []step{take(size), respond(), raw(0x03, 0x40, 0x0c, 0, 0x0b)}}, abi.Deadline},
+		"a trap after the answer":                       {handmade{serve: []step{take(size), respond(), raw(0x00)}}, abi.Trapped},
 		"a malformed answer, then a good one":           {handmade{serve: []step{take(size), call(abi.ImportSendResponse, invalid, errorAt, 20), respond()}}, abi.None},
 		"an answer over the limit, then a good one":     {handmade{serve: []step{take(size), call(abi.ImportSendResponse, tooLarge, 0, 64<<20), respond()}}, abi.None},
 		"a log record over the limit":                   {handmade{serve: []step{take(size), call(abi.ImportLog, tooLarge, 0, abi.MaxLogRecord+1), respond()}}, abi.None},
@@ -89,6 +90,8 @@ func TestConformance(t *testing.T) {
 		"an answer during initialisation":               {handmade{init: []step{respond().as(outOfOrder)}, serve: []step{take(size), respond()}}, abi.None},
 		"a body during initialisation":                  {handmade{init: []step{body.as(outOfOrder)}, serve: []step{take(size), respond()}}, abi.None},
 		"a log line during initialisation":              {handmade{init: []step{logs}, serve: []step{take(size), respond()}}, abi.None},
+		"an exit":                                       {handmade{serve: []step{take(size), call(procExit, noResult, 0)}}, abi.Exited},
+		"an exit after the answer":                      {handmade{serve: []step{take(size), respond(), call(procExit, noResult, 3)}}, abi.Exited},
 		"a malformed call":                              {handmade{serve: []step{take(size), call(abi.ImportHTTPStart, invalid, errorAt, 16), respond()}}, abi.None},
 		"a body offset past the end":                    {handmade{serve: []step{take(size), call(abi.ImportBodyRead, invalid, 0, 1, 1), respond()}}, abi.None},
 		"an event buffer outside the memory, then good": {handmade{serve: []step{call(abi.ImportGetNextRequest, invalid, -16, eventSize), take(size), respond()}}, abi.None},
@@ -127,7 +130,7 @@ func TestHostilePointers(t *testing.T) {
 			steps := []step{take(anyResult)}
 			for _, a := range corners {
 				for _, b := range corners {
-					args := []int32{a, b, b, a}[:fn.params]
+					args := []int32{a, b, b, a}[:len(fn.params)]
 					steps = append(steps, call(fn.name, anyResult, args...))
 				}
 			}
@@ -154,14 +157,29 @@ func TestRefusedModules(t *testing.T) {
 		wasm []byte
 		want string
 	}{
-		"no wasm":                      {[]byte("#!/bin/sh"), "not a WebAssembly binary"},
-		"nothing":                      {nil, "not a WebAssembly binary"},
-		"a component":                  {[]byte("\x00asm\x0d\x00\x01\x00"), "component"},
-		"an unknown host function":     {handmade{names: map[string]string{abi.ImportLog: "lgo"}}.bytes(), "spore1.lgo does not exist"},
-		"an import of another type":    {handmade{types: map[string]int{abi.ImportLog: 3}}.bytes(), "spore1.log has another signature"},
-		"truncated":                    {good.bytes()[:80], "module offset"},
-		"a main that never asks":       {handmade{noInit: true}.bytes(), "returned without asking for a request"},
-		"a trap during initialisation": {handmade{init: []step{call(abi.ImportLog, 77, 0, 0)}}.bytes(), "unreachable"},
+		"no wasm":                         {[]byte("#!/bin/sh"), "not a WebAssembly binary"},
+		"nothing":                         {nil, "not a WebAssembly binary"},
+		"a component":                     {[]byte("\x00asm\x0d\x00\x01\x00"), "component"},
+		"an unknown host function":        {handmade{names: map[string]string{abi.ImportLog: "lgo"}}.bytes(), "spore1.lgo does not exist"},
+		"an import of another type":       {handmade{types: map[string]string{abi.ImportLog: "iii"}}.bytes(), "spore1.log has another signature"},
+		"a missing memory":                {handmade{exports: map[string]string{"memory": ""}}.bytes(), `does not export its memory as "memory"`},
+		"a missing spore_serve":           {handmade{exports: map[string]string{"spore_serve": ""}}.bytes(), "function spore_serve()"},
+		"a missing start export":          {handmade{exports: map[string]string{"_start": ""}}.bytes(), "one of _start and _initialize"},
+		"both start exports":              {handmade{exports: map[string]string{"_initialize": "start"}}.bytes(), "one of _start and _initialize"},
+		"a function called memory":        {handmade{exports: map[string]string{"memory": "start"}}.bytes(), `does not export its memory as "memory"`},
+		"a memory called spore_serve":     {handmade{exports: map[string]string{"spore_serve": "memory"}}.bytes(), "function spore_serve()"},
+		"spore_serve with a result":       {handmade{exports: map[string]string{"spore_serve": "random"}}.bytes(), "function spore_serve()"},
+		"_start with a result":            {handmade{exports: map[string]string{"_start": "random"}}.bytes(), "export _start"},
+		"_initialize with a result":       {handmade{exports: map[string]string{"_start": "", "_initialize": "random"}}.bytes(), "export _initialize"},
+		"spore_random without a result":   {handmade{exports: map[string]string{"spore_random": "serve"}}.bytes(), "export spore_random"},
+		"an imported memory":              {handmade{imports: [][]byte{cat(str("env"), str("memory"), []byte{2, 0, 1})}}.bytes(), `import "env"."memory" is not a function`},
+		"an imported table":               {handmade{imports: [][]byte{cat(str("env"), str("table"), []byte{1, 0x70, 0, 1})}}.bytes(), `import "env"."table" is not a function`},
+		"an imported global":              {handmade{imports: [][]byte{cat(str("env"), str("g"), []byte{3, 0x7f, 0})}}.bytes(), `import "env"."g" is not a function`},
+		"two memories":                    {bytes.Replace(good.bytes(), section(5, oneMemory), section(5, []byte{2, 0, 1, 0, 1}), 1), "2 memories"},
+		"a function that changes a table": {handmade{serve: []step{raw(0x41, 0, 0xd0, 0x70, 0x26, 0)}}.bytes(), "changes tables"}, // table.set
+		"truncated":                       {good.bytes()[:80], "module offset"},
+		"a main that never asks":          {handmade{noInit: true}.bytes(), "returned without asking for a request"},
+		"a trap during initialisation":    {handmade{init: []step{call(abi.ImportLog, 77, 0, 0)}}.bytes(), "unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), tc.wasm, capable())

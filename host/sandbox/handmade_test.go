@@ -2,6 +2,9 @@ package sandbox_test
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
 
 	"spore/abi"
 )
@@ -9,32 +12,68 @@ import (
 // handmade builds small modules from calls of host functions, for what no Go
 // guest would do. A module checks every result itself and traps on a wrong one.
 type handmade struct {
-	init   []step // before get_next_request; the call that freezes is added
-	serve  []step
-	tail   []byte // instructions after serve's steps
-	data   map[uint32][]byte
-	random int32             // export spore_random, which returns this; 0 for no export
-	noInit bool              // main returns without asking for a request
-	names  map[string]string // import names to use instead
-	types  map[string]int    // numbers of parameters to use instead
+	init    []step // before get_next_request; the call that freezes is added
+	serve   []step
+	data    map[uint32][]byte
+	globals [][]byte          // items of the global section
+	imports [][]byte          // further items of the import section, none of them functions
+	random  int32             // export spore_random, which returns this; 0 for no export
+	noInit  bool              // main returns without asking for a request
+	names   map[string]string // import names to use instead
+	types   map[string]string // parameters of imports to use instead
+	exports map[string]string // exports to add or change ("memory", "start", "serve", "random", "global"), or take away ("")
 }
 
-// step is one call: name, arguments, and the result it must have.
+// step is one call, or instructions: its arguments, and the result it must have.
 type step struct {
 	fn   string
+	code []byte // instead of fn
 	args []int32
 	want int32
 }
 
-func call(fn string, want int32, args ...int32) step { return step{fn, args, want} }
+// Values of want that are not a result to compare with.
+const (
+	anyResult = -1 << 31 // drop it
+	noResult  = anyResult + 1
+)
 
-// imports of a handmade module, in index order, with their numbers of parameters.
-var imports = []struct {
-	name   string
-	params int
-}{
-	{abi.ImportGetNextRequest, 2}, {abi.ImportBodyRead, 3}, {abi.ImportSendResponse, 2}, {abi.ImportSendError, 2},
-	{abi.ImportHTTPStart, 2}, {abi.ImportSecretGet, 4}, {abi.ImportLog, 2},
+func call(fn string, want int32, args ...int32) step { return step{fn: fn, args: args, want: want} }
+func raw(code ...byte) step                          { return step{code: code, want: noResult} }
+func grow(pages, want int32) step {
+	return step{code: []byte{0x40, 0}, args: []int32{pages}, want: want}
+}
+func pages(want int32) step    { return step{code: []byte{0x3f, 0}, want: want} }
+func load(at, want int32) step { return step{code: []byte{0x28, 2, 0}, args: []int32{at}, want: want} }
+func store(at, v int32) step {
+	return step{code: []byte{0x36, 2, 0}, args: []int32{at, v}, want: noResult}
+}
+
+// fill overwrites size bytes of memory.
+func fill(at, v, size int32) step {
+	return step{code: []byte{0xfc, 0x0b, 0}, args: []int32{at, v, size}, want: noResult}
+}
+
+// hostFunc is a function to import: its parameters are 'i' for i32 and 'I' for
+// i64, and its result is an i32.
+type hostFunc struct{ name, params string }
+
+// imports of every handmade module, in index order. What its steps call of WASI
+// comes behind.
+var imports = []hostFunc{
+	{abi.ImportGetNextRequest, "ii"}, {abi.ImportBodyRead, "iii"}, {abi.ImportSendResponse, "ii"}, {abi.ImportSendError, "ii"},
+	{abi.ImportHTTPStart, "ii"}, {abi.ImportSecretGet, "iiii"}, {abi.ImportLog, "ii"},
+}
+
+func (m handmade) functions() []hostFunc {
+	list := slices.Clone(imports)
+	for _, s := range slices.Concat(m.init, m.serve) {
+		f := hostFunc{s.fn, wasi[s.fn]}
+		if _, ok := wasi[s.fn]; ok && !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 const (
@@ -96,76 +135,106 @@ func cat(parts ...[]byte) []byte {
 	return b
 }
 
-// code returns the instructions of steps. A negative want of anyResult drops it.
-const anyResult = -1 << 31
-
 func (m handmade) code(steps []step) []byte {
+	functions := m.functions()
 	var b []byte
 	for _, s := range steps {
-		for _, a := range s.args {
-			b = append(append(b, 0x41), sleb(a)...)
+		op, params := s.code, ""
+		if i := slices.IndexFunc(functions, func(f hostFunc) bool { return f.name == s.fn }); i >= 0 {
+			op, params = append([]byte{0x10}, leb(i)...), functions[i].params
 		}
-		for i, im := range imports {
-			if im.name == s.fn {
-				b = append(b, 0x10, byte(i))
+		for i, a := range s.args {
+			constant := byte(0x41)
+			if params != "" && params[i] == 'I' {
+				constant = 0x42
 			}
+			b = append(append(b, constant), sleb(a)...)
 		}
-		if s.want == anyResult {
+		b = append(b, op...)
+		switch s.want {
+		case noResult:
+		case anyResult:
 			b = append(b, 0x1a) // drop
-			continue
+		default:
+			b = append(append(b, 0x41), sleb(s.want)...)
+			b = append(b, 0x47, 0x04, 0x40, 0x00, 0x0b) // i32.ne; if; unreachable; end
 		}
-		b = append(append(b, 0x41), sleb(s.want)...)
-		b = append(b, 0x47, 0x04, 0x40, 0x00, 0x0b) // i32.ne; if; unreachable; end
 	}
 	return b
 }
 
-func (m handmade) bytes() []byte {
-	var types, ims [][]byte
-	for n := range 5 { // type n: n parameters, one result
-		params := make([]byte, n)
-		for i := range params {
-			params[i] = 0x7f
+// importSection returns the types of the imported functions, type i for function
+// i, and the section's items.
+func (m handmade) importSection() (types, items [][]byte) {
+	for i, f := range m.functions() {
+		module, name, params := abi.Module, f.name, f.params
+		if _, ok := wasi[f.name]; ok {
+			module = wasiModule
 		}
-		types = append(types, cat([]byte{0x60}, sized(params), []byte{1, 0x7f}))
-	}
-	types = append(types, []byte{0x60, 0, 0}, []byte{0x60, 0, 1, 0x7e}) // 5: nothing; 6: () -> i64
-	for _, im := range imports {
-		name, params := im.name, im.params
-		if other, ok := m.names[name]; ok {
+		if other, ok := m.names[f.name]; ok {
 			name = other
 		}
-		if other, ok := m.types[im.name]; ok {
+		if other, ok := m.types[f.name]; ok {
 			params = other
 		}
-		ims = append(ims, cat(str(abi.Module), str(name), []byte{0, byte(params)}))
+		results := []byte{1, 0x7f}
+		if name == procExit {
+			results = []byte{0}
+		}
+		encoded := []byte(strings.NewReplacer("i", "\x7f", "I", "\x7e").Replace(params))
+		types = append(types, cat([]byte{0x60}, sized(encoded), results))
+		items = append(items, cat(str(module), str(name), []byte{0}, leb(i)))
 	}
+	return types, append(items, m.imports...)
+}
+
+func (m handmade) exportSection(first int) (items [][]byte) {
+	exports := map[string]string{abi.ExportMemory: "memory", abi.ExportStart: "start", abi.ExportServe: "serve"}
+	if m.random != 0 {
+		exports[abi.ExportRandom] = "random"
+	}
+	maps.Copy(exports, m.exports)
+	things := map[string][]byte{"memory": {2, 0}, "global": {3, 0}}
+	for i, name := range []string{"start", "serve", "random"} {
+		things[name] = append([]byte{0}, leb(first+i)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(exports)) {
+		if thing, ok := things[exports[name]]; ok {
+			items = append(items, cat(str(name), thing))
+		}
+	}
+	return items
+}
+
+func (m handmade) dataSection() (items [][]byte) {
+	data := map[uint32][]byte{resultAt: resultFrame, errorAt: errorFrame, logAt: logFrame, httpAt: httpFrame, nameAt: []byte("TOKEN")}
+	maps.Copy(data, m.data)
+	for _, at := range slices.Sorted(maps.Keys(data)) {
+		items = append(items, cat([]byte{0, 0x41}, sleb(int32(at)), []byte{0x0b}, sized(data[at])))
+	}
+	return items
+}
+
+func (m handmade) bytes() []byte {
+	types, ims := m.importSection()
+	first := len(m.functions())
+	types = append(types, []byte{0x60, 0, 0}, []byte{0x60, 0, 1, 0x7e}) // first: nothing; first+1: () -> i64
 	start := m.code(m.init)
 	if !m.noInit {
 		start = append(start, m.code([]step{call(abi.ImportGetNextRequest, anyResult, 0, 0)})...)
 	}
-	serve := append(m.code(m.serve), m.tail...)
 	body := func(code []byte) []byte { return sized(cat([]byte{0}, code, []byte{0x0b})) }
-	first := byte(len(imports))
-	exports := [][]byte{cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, first}), cat(str(abi.ExportServe), []byte{0, first + 1})}
-	if m.random != 0 {
-		exports = append(exports, cat(str(abi.ExportRandom), []byte{0, first + 2}))
-	}
 	random := cat([]byte{0x42}, sleb(m.random)) // i64.const
-	data := map[uint32][]byte{resultAt: resultFrame, errorAt: errorFrame, logAt: logFrame, httpAt: httpFrame, nameAt: []byte("TOKEN")}
-	for at, b := range m.data {
-		data[at] = b
-	}
-	var segments [][]byte
-	for at, b := range data {
-		segments = append(segments, cat([]byte{0, 0x41}, sleb(int32(at)), []byte{0x0b}, sized(b)))
-	}
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
-		section(3, []byte{3, 5, 5, 6}),
-		section(5, []byte{1, 0, 1}),
-		section(7, vec(exports...)),
-		section(10, vec(body(start), body(serve), body(random))),
-		section(11, vec(segments...)))
+		section(3, vec(leb(first), leb(first), leb(first+1))),
+		section(5, oneMemory),
+		section(6, vec(m.globals...)),
+		section(7, vec(m.exportSection(first)...)),
+		section(10, vec(body(start), body(m.code(m.serve)), body(random))),
+		section(11, vec(m.dataSection()...)))
 }
+
+// oneMemory is a memory section: one memory of at least a page.
+var oneMemory = []byte{1, 0, 1}

@@ -61,7 +61,7 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 	for module, funcs := range hostModules() {
 		b := rt.NewHostModuleBuilder(module)
 		for name, fn := range funcs {
-			b.NewFunctionBuilder().WithGoModuleFunction(fn.goFunc(), valueTypes(fn.params), valueTypes(fn.result)).Export(name)
+			b.NewFunctionBuilder().WithGoModuleFunction(fn.goFunc(), types[api.ValueType](fn.params), types[api.ValueType](fn.result)).Export(name)
 		}
 		if _, err := b.Instantiate(ctx); err != nil {
 			return fmt.Errorf("instantiate host module %s: %w", module, err)
@@ -70,11 +70,15 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 	return nil
 }
 
-// goFunc adapts f to the engine and takes the time spent in it.
+// goFunc adapts f to the engine, takes the time spent in it, and ends a run that
+// is over its deadline: fuel counts loop heads, not what host functions cost.
 func (f hostFunc) goFunc() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		start := time.Now()
 		r := ctx.(*run)
+		if !start.Before(r.deadline()) {
+			panic(errDeadline)
+		}
 		res := f.call(r, guestMemory{mod.Memory()}, stack[:len(f.params)])
 		if f.result != "" {
 			stack[0] = res
@@ -83,15 +87,17 @@ func (f hostFunc) goFunc() api.GoModuleFunc {
 	}
 }
 
-func valueTypes(s string) []api.ValueType {
-	types := make([]api.ValueType, len(s))
-	for i := range s {
-		types[i] = api.ValueTypeI32
-		if s[i] == 'I' {
-			types[i] = api.ValueTypeI64
+// types returns a signature's types. Both packages that have a name for them use
+// the binary format's bytes, which is why one function can serve both.
+func types[T ~byte](signature string) []T {
+	list := make([]T, len(signature))
+	for i := range signature {
+		list[i] = T(wasmbin.I32)
+		if signature[i] == 'I' {
+			list[i] = T(wasmbin.I64)
 		}
 	}
-	return types
+	return list
 }
 
 // checkImports refuses a module that imports what no host module offers, naming
@@ -105,7 +111,7 @@ func checkImports(m *wasmbin.Module) error {
 		switch {
 		case !ok:
 			wrong = append(wrong, im.Module+"."+im.Name+" does not exist")
-		case !im.Type.Equal(wasmbin.FuncType{Params: wasmTypes(fn.params), Results: wasmTypes(fn.result)}):
+		case !im.Type.Equal(wasmbin.FuncType{Params: types[wasmbin.ValueType](fn.params), Results: types[wasmbin.ValueType](fn.result)}):
 			wrong = append(wrong, im.Module+"."+im.Name+" has another signature")
 		}
 	}
@@ -113,17 +119,6 @@ func checkImports(m *wasmbin.Module) error {
 		return nil
 	}
 	return fmt.Errorf("imports that this host cannot satisfy: %s", strings.Join(wrong, ", "))
-}
-
-func wasmTypes(s string) []wasmbin.ValueType {
-	types := make([]wasmbin.ValueType, len(s))
-	for i := range s {
-		types[i] = wasmbin.I32
-		if s[i] == 'I' {
-			types[i] = wasmbin.I64
-		}
-	}
-	return types
 }
 
 // guestMemory is the checked door to a guest's memory. Views it returns are
@@ -238,10 +233,10 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 
 func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 	switch {
-	case r.phase == phaseInit || r.img.settings.HTTP == nil:
-		return abi.Denied.Errno()
 	case r.phase == phaseWaiting:
 		return r.outOfOrder()
+	case r.phase == phaseInit || r.img.settings.HTTP == nil:
+		return abi.Denied.Errno()
 	}
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
@@ -256,10 +251,10 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 
 func secretGet(r *run, mem guestMemory, a []uint32) int32 {
 	switch {
-	case r.phase == phaseInit || r.img.settings.Secret == nil:
-		return abi.Denied.Errno()
 	case r.phase == phaseWaiting:
 		return r.outOfOrder()
+	case r.phase == phaseInit || r.img.settings.Secret == nil:
+		return abi.Denied.Errno()
 	}
 	name, kind := mem.copyOut(a[0], a[1], abi.MaxSecretName)
 	if kind != abi.None {

@@ -1,20 +1,22 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
-
-	"bytes"
 
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
+	"spore/host/function"
 	"spore/host/internal/testmodule"
 	"spore/host/sandbox"
 )
@@ -65,10 +67,13 @@ func direct(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadClo
 	return head, res.Body
 }
 
-func netprobe(t *testing.T) *sandbox.Image {
+// httpFunc is sandbox.Capabilities.HTTP.
+type httpFunc = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser)
+
+func netprobe(t *testing.T, http httpFunc) *sandbox.Image {
 	t.Helper()
 	s := settings()
-	s.HTTP = direct
+	s.HTTP = http
 	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/netprobe"), s)
 	require.NoError(t, err)
 	t.Cleanup(img.Close)
@@ -76,7 +81,7 @@ func netprobe(t *testing.T) *sandbox.Image {
 }
 
 func TestTenCallsFromTenGoroutinesTakeAsLongAsOne(t *testing.T) {
-	img, up := netprobe(t), upstream(t)
+	img, up := netprobe(t, direct), upstream(t)
 	best := time.Hour
 	for range 5 { // the machine may be busy; a serial implementation takes a second every time
 		start := time.Now()
@@ -95,7 +100,7 @@ func TestTenCallsFromTenGoroutinesTakeAsLongAsOne(t *testing.T) {
 }
 
 func TestOutboundCalls(t *testing.T) {
-	img, up := netprobe(t), upstream(t)
+	img, up := netprobe(t, direct), upstream(t)
 	for path, want := range map[string]string{
 		"/large":  "200 3145728 yes",
 		"/post":   "200 1048576 ",
@@ -112,9 +117,47 @@ func TestOutboundCalls(t *testing.T) {
 }
 
 func TestUpstreamThatNeverAnswersEndsAtTheDeadline(t *testing.T) {
-	img, up := netprobe(t), upstream(t)
+	img, up := netprobe(t, direct), upstream(t)
 	start := time.Now()
 	_, _, err := ask(t, img, abi.Event{Path: "/never", Body: []byte(up.URL)}, 200*time.Millisecond)
 	require.ErrorContains(t, err, "deadline")
 	require.Less(t, time.Since(start), 2*time.Second)
+}
+
+// TestCallsNotGranted refuses a call in both ways a guest must be ready for.
+func TestCallsNotGranted(t *testing.T) {
+	for name, http := range map[string]httpFunc{
+		"no calls at all": nil,
+		"not this call":   capable().HTTP,
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, "denied", text(t, netprobe(t, http), "/kind"))
+		})
+	}
+}
+
+// TestABodyEndsWithItsKind goes from the capability's error through the errno of
+// a read back to the kind that the author asks for.
+func TestABodyEndsWithItsKind(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		want abi.Kind
+	}{
+		"a whole body":            {io.EOF, abi.None},
+		"a body over the limit":   {&function.Error{Kind: abi.TooLarge}, abi.TooLarge},
+		"a body out of time":      {fmt.Errorf("read: %w", &function.Error{Kind: abi.Deadline}), abi.Deadline},
+		"an upstream that left":   {&function.Error{Kind: abi.Unavailable}, abi.Unavailable},
+		"an error without a kind": {errors.New("connection reset"), abi.Unavailable},
+	}
+	img := netprobe(t, func(_ context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+		body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(tests[req.URL].err))
+		return abi.HTTPHead{Status: 200}, io.NopCloser(body)
+	})
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			res, _, err := ask(t, img, abi.Event{Path: "/kind", Body: []byte(name)}, 5*time.Second)
+			require.NoError(t, err)
+			require.Equal(t, tc.want.String(), string(res.Body))
+		})
+	}
 }

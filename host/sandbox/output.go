@@ -10,6 +10,7 @@ import (
 const (
 	maxLogBytes  = 64 << 10 // per event, attacks.md G11; the rest is counted and dropped
 	maxLineBytes = 8 << 10
+	recordBytes  = 64       // what a record costs beside its text: the host adds time, level and request id
 	maxTailBytes = 64 << 10 // of stderr kept to find its last message in
 	maxSaidBytes = 2 << 10
 )
@@ -54,7 +55,7 @@ func (o *output) line(r *run, stream int) {
 
 // record logs rec when the run's budget allows.
 func (o *output) record(r *run, rec abi.LogRecord) {
-	size := len(rec.Message)
+	size := recordBytes + len(rec.Message)
 	for _, a := range rec.Attrs {
 		size += len(a.Name) + len(a.Value)
 	}

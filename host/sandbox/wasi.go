@@ -20,15 +20,18 @@ const (
 	errAgain     errno = 6
 	errBadf      errno = 8
 	errFault     errno = 21
+	errFBig      errno = 22
 	errInval     errno = 28
 	errIO        errno = 29
 	errNoSys     errno = 52
 	errNotSup    errno = 58
+	errTimedOut  errno = 73
 	maxIOVecs          = 1024
-	maxRandom          = 1 << 20 // bytes of one random_get
-	maxPolled          = 1024    // subscriptions of one poll_oneoff
-	filetypeTTY        = 2       // character device
-	filetypeTCP        = 6       // socket stream
+	maxRandom          = 1 << 20  // bytes of one random_get
+	maxWrite           = 64 << 10 // bytes of one fd_write; the guest comes back with the rest
+	maxPolled          = 1024     // subscriptions of one poll_oneoff
+	filetypeTTY        = 2        // character device
+	filetypeTCP        = 6        // socket stream
 	flagNonblock       = 4
 )
 
@@ -234,16 +237,17 @@ func fdWrite(r *run, mem guestMemory, a []uint64) errno {
 	if fd != 1 && fd != 2 {
 		return errBadf
 	}
-	written := uint32(0)
+	written := 0
 	err := mem.eachBuffer(a[1], a[2], func(buf []byte) bool {
+		buf = buf[:min(len(buf), maxWrite-written)]
 		r.output.write(r, int(fd)-1, buf)
-		written += uint32(len(buf))
-		return true
+		written += len(buf)
+		return written < maxWrite
 	})
 	if err != success {
 		return err
 	}
-	return mem.putU32(a[3], written)
+	return mem.putU32(a[3], uint32(written))
 }
 
 // fdRead reads from a call; standard input is empty.

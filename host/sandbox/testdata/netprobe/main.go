@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"spore/guest"
+	"spore/guest/fetch"
 	_ "spore/guest/roundtrip"
 )
 
@@ -28,6 +29,9 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 	case "/post":
 		res, err := http.Post(url+"/echo", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
 		return read(res, err)
+	case "/kind":
+		_, err := fetch.Get(ctx, url)
+		return guest.Text(guest.KindOf(err).String()), nil
 	case "/cancel":
 		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
