@@ -20,7 +20,7 @@ func TestReadmeNamesItsChecks(t *testing.T) {
 		}
 	}
 	tests := map[string]string{"T": source(t, "."), "S": source(t, "../host/sandbox"), "W": source(t, "../host/trigger/web")}
-	tag := regexp.MustCompile(`\[(V|T|S|W|open): ([^\]]+)\]`)
+	tag := regexp.MustCompile(`\[(V|T|S|W): ([^\]]+)\]`)
 	for _, p := range requirements(t) {
 		found := tag.FindAllStringSubmatch(p, -1)
 		require.NotEmpty(t, found, "no check is named in: %s", p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"spore/abi"
 	"spore/host/function"
@@ -16,16 +17,30 @@ const firstCall = 8
 // callBuffer is how much of an answer is read ahead of the guest.
 const callBuffer = 256 << 10
 
+// What the calls of one run may hold in the host until each has really ended,
+// which is a moment after the guest closed it.
+const (
+	maxPendingCalls = 2 * abi.MaxOpenCalls
+	maxPendingBytes = 16 << 20 // of request frames; two of the largest fit
+)
+
 // callTable holds a run's outbound calls by descriptor. The guest's goroutine
 // alone uses it; each call fills itself on a goroutine of its own.
 type callTable struct {
 	open []*call       // nil where closed
 	wake chan struct{} // something became readable
 	wait sync.WaitGroup
+
+	pendingCalls, pendingBytes atomic.Int64
 }
 
-// start begins a call and returns its descriptor.
-func (t *callTable) start(r *run, req *abi.HTTPRequest) int32 {
+// admits reports whether there is room for a call with a frame of n bytes.
+func (t *callTable) admits(n uint32) bool {
+	return t.pendingCalls.Load() < maxPendingCalls && (n > abi.MaxHead+abi.MaxBody || t.pendingBytes.Load()+int64(n) <= maxPendingBytes)
+}
+
+// start begins a call, whose frame had n bytes, and returns its descriptor.
+func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
 	i := t.free()
 	if i < 0 {
 		return abi.Overloaded.Errno()
@@ -38,7 +53,13 @@ func (t *callTable) start(r *run, req *abi.HTTPRequest) int32 {
 	c.space.L = &c.mu
 	t.open[i] = c
 	http := r.img.settings.HTTP
-	t.wait.Go(func() { c.fill(http(ctx, req)) })
+	t.pendingCalls.Add(1)
+	t.pendingBytes.Add(int64(n))
+	t.wait.Go(func() {
+		c.fill(http(ctx, req))
+		t.pendingCalls.Add(-1)
+		t.pendingBytes.Add(int64(-n))
+	})
 	return int32(firstCall + i)
 }
 

@@ -76,9 +76,7 @@ func (f hostFunc) goFunc() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		start := time.Now()
 		r := ctx.(*run)
-		if !start.Before(r.deadline()) {
-			panic(errDeadline)
-		}
+		r.checkTime(start)
 		res := f.call(r, guestMemory{mod.Memory()}, stack[:len(f.params)])
 		if f.result != "" {
 			stack[0] = res
@@ -200,7 +198,7 @@ func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	r.checkDeadline()
+	r.checkTime(time.Now())
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
@@ -218,7 +216,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	r.checkDeadline()
+	r.checkTime(time.Now())
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead)
 	if kind != abi.None {
 		return kind.Errno()
@@ -228,7 +226,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 		return refusal(err).Errno()
 	}
 	r.phase, r.guestErr = phaseAnswered, &report
-	return 0
+	panic(errReported) // nothing is left to do for the guest, and the client is waiting
 }
 
 func httpStart(r *run, mem guestMemory, a []uint32) int32 {
@@ -238,6 +236,9 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 	case r.phase == phaseInit || r.img.settings.HTTP == nil:
 		return abi.Denied.Errno()
 	}
+	if !r.calls.admits(a[1]) {
+		return abi.Overloaded.Errno()
+	}
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
@@ -246,7 +247,7 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 	if err := req.Decode(frame); err != nil {
 		return refusal(err).Errno()
 	}
-	return r.calls.start(r, req)
+	return r.calls.start(r, req, len(frame))
 }
 
 func secretGet(r *run, mem guestMemory, a []uint32) int32 {

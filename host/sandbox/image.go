@@ -23,7 +23,7 @@ import (
 
 const (
 	wasmPage = 64 << 10
-	// fuelSlice is how many loop iterations a guest runs between two yields:
+	// fuelSlice is how many loop iterations or calls a guest runs between two yields:
 	// 30-100 us of ordinary code, so that a deadline or the collector waits no
 	// longer, and a yield's cost stays below one per cent.
 	fuelSlice = 10_000
@@ -136,18 +136,16 @@ func checkExports(m *wasmbin.Module) error {
 	if t, ok := m.FuncExport(abi.ExportServe); !ok || !t.Equal(void) {
 		return fmt.Errorf("the module does not export the function %s(); is it a spore function, with guest.Start in its main?", abi.ExportServe)
 	}
-	_, start := m.FuncExport(abi.ExportStart)
-	_, initialize := m.FuncExport(abi.ExportInitialize)
-	if start == initialize {
+	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
 		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
 	}
 	for _, name := range []string{abi.ExportStart, abi.ExportInitialize} {
-		if t, ok := m.FuncExport(name); ok && !t.Equal(void) {
-			return fmt.Errorf("export %s has parameters or results", name)
+		if t, ok := m.FuncExport(name); m.Exports(name) && (!ok || !t.Equal(void)) {
+			return fmt.Errorf("export %s is not a function without parameters and results", name)
 		}
 	}
-	if t, ok := m.FuncExport(abi.ExportRandom); ok && !t.Equal(wasmbin.FuncType{Results: []wasmbin.ValueType{wasmbin.I64}}) {
-		return fmt.Errorf("export %s does not return one i64", abi.ExportRandom)
+	if t, ok := m.FuncExport(abi.ExportRandom); m.Exports(abi.ExportRandom) && (!ok || !t.Equal(wasmbin.FuncType{Results: []wasmbin.ValueType{wasmbin.I64}})) {
+		return fmt.Errorf("export %s is not a function that returns one i64", abi.ExportRandom)
 	}
 	return nil
 }
@@ -301,8 +299,12 @@ func (img *Image) release() {
 	if img.users.Add(-1) > 0 {
 		return
 	}
+	ctx := context.Background()
+	if img.compiled != nil {
+		_ = img.compiled.Close(ctx) // with a shared cache, closing the runtime keeps the code
+	}
 	if img.runtime != nil {
-		_ = img.runtime.Close(context.Background())
+		_ = img.runtime.Close(ctx)
 	}
 	if img.snapshot != nil {
 		img.snapshot.close()

@@ -27,7 +27,9 @@ const (
 // panics of a host function and come out of the call as errors.
 var (
 	errFrozen   = errors.New("reached get_next_request")
+	errReported = errors.New("reported an error")
 	errDeadline = errors.New("deadline exceeded")
+	errEnded    = errors.New("the host is stopping")
 )
 
 // exitError is the guest's proc_exit.
@@ -65,10 +67,13 @@ func (r *run) deadline() time.Time {
 	return r.end
 }
 
-// checkDeadline ends the run when its time is over.
-func (r *run) checkDeadline() {
-	if !time.Now().Before(r.deadline()) || r.Err() != nil {
+// checkTime ends the run when its time is over, or when the host wants it ended.
+func (r *run) checkTime(now time.Time) {
+	if !now.Before(r.deadline()) {
 		panic(errDeadline)
+	}
+	if r.Err() != nil {
+		panic(errEnded)
 	}
 }
 
@@ -76,7 +81,7 @@ func (r *run) checkDeadline() {
 // that is over its deadline, and gives the Go scheduler and the collector a
 // point at which this goroutine can be stopped.
 func (r *run) yield() int64 {
-	r.checkDeadline()
+	r.checkTime(time.Now())
 	runtime.Gosched()
 	return fuelSlice
 }
@@ -93,7 +98,10 @@ func (r *run) enter(fn api.Function, mem *linearMemory, stack []uint64) error {
 	err := fn.CallWithStack(r, stack)
 	r.calls.closeAll()
 	r.output.flush(r)
-	if err == nil || errors.Is(err, errFrozen) {
+	switch {
+	case err == nil, errors.Is(err, errReported):
+		return nil
+	case errors.Is(err, errFrozen):
 		return err
 	}
 	return r.classify(err, mem)
@@ -101,17 +109,18 @@ func (r *run) enter(fn api.Function, mem *linearMemory, stack []uint64) error {
 
 func (r *run) classify(err error, mem *linearMemory) error {
 	var exit *exitError
-	var internal runtime.Error
-	kind, cause := abi.Trapped, error(&trap{err})
+	kind, cause := abi.Internal, err // a panic of ours, unless it is one of these
 	switch {
 	case errors.Is(err, errDeadline):
 		kind, cause = abi.Deadline, errDeadline
+	case errors.Is(err, errEnded):
+		kind, cause = abi.NotReady, errEnded
 	case mem.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):
 		kind, cause = abi.Exited, exitCause(exit, r.output.tail())
-	case errors.As(err, &internal):
-		kind, cause = abi.Internal, err
+	case isTrap(err):
+		kind, cause = abi.Trapped, &trap{err}
 	}
 	op := "run " + r.img.settings.Name
 	if r.phase == phaseInit {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,10 +89,11 @@ func TestKindOfFailure(t *testing.T) {
 	for path, want := range map[string]abi.Kind{
 		"/spin":     abi.Deadline,
 		"/sleep":    abi.Deadline,
+		"/clear":    abi.Deadline,
+		"/entropy":  abi.Deadline,
 		"/exit":     abi.Exited,
 		"/deadlock": abi.Exited,
 		"/grow":     abi.OutOfMemory,
-		"/recurse":  abi.OutOfMemory,
 		"/panic":    abi.GuestError,
 		"/error":    abi.GuestError,
 		"/large":    abi.GuestError,
@@ -110,6 +112,74 @@ func TestKindOfFailure(t *testing.T) {
 			t.Log(err)
 		})
 	}
+}
+
+func TestEndlessRecursionEnds(t *testing.T) {
+	s := settings()
+	s.MemoryMax = 8 << 20 // the Go runtime copies the stack each time it doubles
+	img := prepare(t, s)
+	_, _, err := ask(t, img, abi.Event{Path: "/recurse"}, 5*time.Second)
+	require.Contains(t, []abi.Kind{abi.OutOfMemory, abi.Deadline}, function.KindOf(err), "%v", err)
+	require.Equal(t, "1", text(t, img, "/count"), "the next request is clean")
+}
+
+// TestCollectorNeedNotWaitForABusyGuest forces collections while guests do
+// nothing but bulk memory instructions and loops.
+func TestCollectorNeedNotWaitForABusyGuest(t *testing.T) {
+	img := prepare(t, settings())
+	for _, path := range []string{"/clear", "/spin"} {
+		var guest sync.WaitGroup
+		guest.Go(func() { _, _, _ = ask(t, img, abi.Event{Path: path}, time.Second) })
+		var longest time.Duration
+		for range 20 {
+			start := time.Now()
+			runtime.GC()
+			longest = max(longest, time.Since(start))
+		}
+		guest.Wait()
+		t.Logf("%s: the longest of 20 collections took %v", path, longest)
+		require.Less(t, longest, 800*time.Millisecond, "it waited for the guest's end")
+	}
+}
+
+func TestCancellationIsNotADeadline(t *testing.T) {
+	img := prepare(t, settings())
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	defer sb.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	end := time.Now().Add(time.Minute)
+	_, err = sb.Serve(ctx, &abi.Event{Path: "/spin"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+	require.Equal(t, abi.NotReady, function.KindOf(err))
+	require.ErrorContains(t, err, "the host is stopping")
+}
+
+// TestClosedImagesGiveTheirCodeBack deploys modules that differ in code, and
+// looks at what stays in the compile cache.
+func TestClosedImagesGiveTheirCodeBack(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir()})
+	mappings := func() int {
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Skip("counts mappings through /proc, which is not here")
+		}
+		return strings.Count(string(maps), "\n")
+	}
+	deploy := func(i int) {
+		drop := []step{call(abi.ImportLog, anyResult, int32(i), 0)} // other code each time
+		img, err := e.Prepare(t.Context(), handmade{serve: append(drop, take(anyResult), respond())}.bytes(), capable())
+		require.NoError(t, err)
+		img.Close()
+	}
+	for i := range 20 {
+		deploy(i)
+	}
+	before := mappings()
+	for i := range 100 {
+		deploy(20 + i)
+	}
+	require.InDelta(t, before, mappings(), 20, "each deploy of a hundred would leave a mapping of code")
 }
 
 func TestConcurrentSandboxesDoNotMeet(t *testing.T) {

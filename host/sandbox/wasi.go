@@ -388,5 +388,5 @@ func (r *run) waitUntil(alarm time.Time) {
 	case <-r.calls.wake:
 	case <-r.Done():
 	}
-	r.checkDeadline()
+	r.checkTime(time.Now())
 }

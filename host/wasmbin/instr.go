@@ -2,33 +2,39 @@ package wasmbin
 
 // The opcodes the rewriter acts on or looks for.
 const (
-	opBlock      = 0x02
-	opLoop       = 0x03
-	opIf         = 0x04
-	opElse       = 0x05
-	opEnd        = 0x0b
-	opBrTable    = 0x0e
-	opCall       = 0x10
-	opGlobalGet  = 0x23
-	opGlobalSet  = 0x24
-	opTableSet   = 0x26
-	opI32Const   = 0x41
-	opI64Const   = 0x42
-	opI64LtS     = 0x53
-	opI64Sub     = 0x7d
-	opRefFunc    = 0xd2
-	opMisc       = 0xfc
-	opSIMD       = 0xfd
-	blockEmpty   = 0x40
-	miscMemInit  = 8
-	miscDataDrop = 9
-	miscMemFill  = 11
-	miscTabInit  = 12
-	miscElemDrop = 13
-	miscTabCopy  = 14
-	miscTabGrow  = 15
-	miscTabFill  = 17
-	miscLast     = 17
+	opBlock         = 0x02
+	opLoop          = 0x03
+	opIf            = 0x04
+	opElse          = 0x05
+	opEnd           = 0x0b
+	opBrTable       = 0x0e
+	opCall          = 0x10
+	opCallIndirect  = 0x11
+	opLocalGet      = 0x20
+	opLocalTee      = 0x22
+	opI32ShrU       = 0x76
+	opI64ExtendI32U = 0xad
+	opGlobalGet     = 0x23
+	opGlobalSet     = 0x24
+	opTableSet      = 0x26
+	opI32Const      = 0x41
+	opI64Const      = 0x42
+	opI64LtS        = 0x53
+	opI64Sub        = 0x7d
+	opRefFunc       = 0xd2
+	opMisc          = 0xfc
+	opSIMD          = 0xfd
+	blockEmpty      = 0x40
+	miscMemInit     = 8
+	miscDataDrop    = 9
+	miscMemCopy     = 10
+	miscMemFill     = 11
+	miscTabInit     = 12
+	miscElemDrop    = 13
+	miscTabCopy     = 14
+	miscTabGrow     = 15
+	miscTabFill     = 17
+	miscLast        = 17
 )
 
 // instr is one decoded instruction. Only what the rewriter needs is kept.
@@ -58,7 +64,7 @@ func next(r *reader) instr {
 		r.u32()
 	case op == opCall || op == opRefFunc:
 		in.index = r.u32()
-	case op == 0x11: // call_indirect: type, table
+	case op == opCallIndirect: // type, table
 		r.u32()
 		r.u32()
 	case op == 0x1c: // select with types
@@ -97,7 +103,7 @@ func next(r *reader) instr {
 func miscImmediates(r *reader, sub uint32) {
 	switch {
 	case sub < miscMemInit: // saturating conversions
-	case sub == miscMemInit || sub == 10 || sub == miscTabInit || sub == miscTabCopy:
+	case sub == miscMemInit || sub == miscMemCopy || sub == miscTabInit || sub == miscTabCopy:
 		r.u32()
 		r.u32()
 	case sub <= miscLast:
@@ -133,6 +139,11 @@ func (in instr) changesTables() bool {
 	}
 	return in.op == opMisc && (in.sub == miscTabInit || in.sub == miscElemDrop ||
 		in.sub == miscTabCopy || in.sub == miscTabGrow || in.sub == miscTabFill)
+}
+
+// isBulk reports whether in works on as many bytes as its last operand says.
+func (in instr) isBulk() bool {
+	return in.op == opMisc && (in.sub == miscMemCopy || in.sub == miscMemFill)
 }
 
 // walk decodes a function body after its locals and hands each instruction to

@@ -15,6 +15,7 @@ const (
 	maxSegments      = 100_000
 	maxParams        = 1_000
 	maxLocals        = 50_000
+	maxAllLocals     = 5_000_000 // the compiler's time and memory go with their sum
 	maxFunctionBytes = 7_654_321
 	maxBrTable       = 65_520
 	maxNameBytes     = 100_000

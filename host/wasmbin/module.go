@@ -369,6 +369,11 @@ func (m *Module) FuncExport(name string) (FuncType, bool) {
 	return FuncType{}, false
 }
 
+// Exports reports whether the module exports anything under name.
+func (m *Module) Exports(name string) bool {
+	return slices.ContainsFunc(m.exports, func(e export) bool { return e.name == name })
+}
+
 // ExportsMemory reports whether the module exports its memory under name.
 func (m *Module) ExportsMemory(name string) bool {
 	for _, e := range m.exports {

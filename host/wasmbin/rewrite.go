@@ -16,7 +16,7 @@ const (
 // Options of a rewrite.
 type Options struct {
 	MemoryPages uint32 // the memory limit, in 64 KiB pages; a module that begins above it is refused
-	Fuel        int64  // loop iterations until the first call of Yield
+	Fuel        int64  // units until the first call of Yield
 }
 
 // Rewritten is a module made ready for the sandbox.
@@ -31,8 +31,10 @@ type Rewritten struct {
 //     Module.Data into memory and calls StartExport;
 //   - every mutable global exported, so that it can be saved and set;
 //   - a bound on the table;
-//   - fuel: a global that counts down at every loop head and calls Yield below
-//     zero, because native code cannot be interrupted from outside;
+//   - fuel: a global that counts down and calls Yield below zero, because native
+//     code cannot be interrupted from outside. It is charged one at every loop
+//     head and at the entry of every function that calls another, and by length
+//     for the bulk memory instructions;
 //   - custom sections dropped.
 //
 // Yield is a further imported function, so the index of every function the
@@ -69,6 +71,8 @@ type rewriter struct {
 	opt Options
 	out *Rewritten
 	err error
+
+	locals uint64 // of all functions so far
 }
 
 func (w *rewriter) types() []byte {
@@ -223,8 +227,8 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 func (w *rewriter) code() []byte {
 	b := appendU32(nil, uint32(len(w.m.bodies)))
 	var scratch []byte
-	for _, body := range w.m.bodies {
-		scratch = w.function(scratch[:0], body)
+	for i, body := range w.m.bodies {
+		scratch = w.function(scratch[:0], i, body)
 		b = append(appendU32(b, uint32(len(scratch))), scratch...)
 		if w.err != nil {
 			return nil
@@ -233,28 +237,79 @@ func (w *rewriter) code() []byte {
 	return b
 }
 
-func (w *rewriter) function(b []byte, body body) []byte {
+// function appends one body: locals, then the instructions with indices shifted
+// and fuel charged.
+func (w *rewriter) function(b []byte, index int, body body) []byte {
 	r := &reader{data: body.bytes, base: body.base}
+	groups := r.count(maxLocals, "groups of locals")
+	start := r.pos
+	locals := w.skipLocals(r, groups)
+	uses := w.scan(*r)
+	if uses.bulk {
+		// One more local, an i32, holds the length of a bulk instruction.
+		scratch := len(w.m.types[w.m.funcs[index]].Params) + locals
+		b = append(appendU32(b, uint32(groups+1)), body.bytes[start:r.pos]...)
+		b = append(b, 1, byte(I32))
+		return w.instructions(b, body, r, uses, uint32(scratch))
+	}
+	b = append(b, body.bytes[:r.pos]...)
+	return w.instructions(b, body, r, uses, 0)
+}
+
+// skipLocals reads the groups of a body's locals and returns how many there are.
+func (w *rewriter) skipLocals(r *reader, groups int) int {
 	var locals uint64
-	for range r.count(maxLocals, "groups of locals") {
+	for range groups {
 		locals += uint64(r.u32())
 		r.byte()
 	}
 	if locals > maxLocals {
 		r.fail("%d locals; spore accepts %d", locals, maxLocals)
 	}
-	b = append(b, body.bytes[:r.pos]...)
-	copied := r.pos
-	walk(r, func(in instr) {
-		if in.changesTables() || in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop) {
+	w.locals += locals
+	if w.locals > maxAllLocals {
+		r.fail("over %d locals in all functions together", maxAllLocals)
+	}
+	w.keep(r.err)
+	return int(locals)
+}
+
+// uses is what a function does that decides where it is charged.
+type uses struct{ calls, bulk bool }
+
+// scan looks a body over. It refuses what a snapshot cannot hold.
+func (w *rewriter) scan(r reader) (u uses) {
+	walk(&r, func(in instr) {
+		switch {
+		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 			r.pos = in.start
 			r.fail("an instruction that changes tables or uses data segments; a snapshot cannot hold its effect")
-			return
+		case in.op == opCall, in.op == opCallIndirect:
+			u.calls = true
+		case in.isBulk():
+			u.bulk = true
 		}
-		if in.op != opLoop && in.op != opCall && in.op != opRefFunc {
+	})
+	w.keep(r.err)
+	return u
+}
+
+func (w *rewriter) instructions(b []byte, body body, r *reader, u uses, scratch uint32) []byte {
+	if w.err != nil {
+		return b
+	}
+	if u.calls { // recursion needs no loop
+		b = w.fuelCheck(b)
+	}
+	copied := r.pos
+	walk(r, func(in instr) {
+		if in.op != opLoop && in.op != opCall && in.op != opRefFunc && !in.isBulk() {
 			return
 		}
 		b = append(b, body.bytes[copied:in.start]...)
+		if in.isBulk() {
+			b = w.fuelCharge(b, scratch)
+		}
 		b = w.instr(b, body.bytes, in)
 		copied = in.end
 	})
@@ -274,15 +329,35 @@ func (w *rewriter) instr(b, src []byte, in instr) []byte {
 	return append(b, src[in.start:in.end]...)
 }
 
-// fuelCheck appends: fuel -= 1; if fuel < 0 { fuel = yield() }.
+// fuelCheck appends: fuel -= 1, and yield when it is below zero.
 func (w *rewriter) fuelCheck(b []byte) []byte {
-	fuel := uint32(len(w.m.globals))
-	b = appendU32(append(b, opGlobalGet), fuel)
+	b = appendU32(append(b, opGlobalGet), w.fuel())
 	b = append(b, opI64Const, 1, opI64Sub)
-	b = appendU32(append(b, opGlobalSet), fuel)
-	b = appendU32(append(b, opGlobalGet), fuel)
+	return w.yieldBelowZero(b)
+}
+
+// bulkShift makes one unit of fuel of 256 bytes filled or copied, which take
+// about as long as an iteration of an ordinary loop.
+const bulkShift = 8
+
+// fuelCharge appends, before a bulk instruction whose length is on top of the
+// stack: fuel -= length >> bulkShift, and yield when it is below zero.
+func (w *rewriter) fuelCharge(b []byte, scratch uint32) []byte {
+	b = appendU32(append(b, opLocalTee), scratch)
+	b = appendU32(append(b, opGlobalGet), w.fuel())
+	b = appendU32(append(b, opLocalGet), scratch)
+	b = append(b, opI32Const, bulkShift, opI32ShrU, opI64ExtendI32U, opI64Sub)
+	return w.yieldBelowZero(b)
+}
+
+func (w *rewriter) fuel() uint32 { return uint32(len(w.m.globals)) }
+
+// yieldBelowZero appends: fuel = top of stack; if fuel < 0 { fuel = yield() }.
+func (w *rewriter) yieldBelowZero(b []byte) []byte {
+	b = appendU32(append(b, opGlobalSet), w.fuel())
+	b = appendU32(append(b, opGlobalGet), w.fuel())
 	b = append(b, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
 	b = appendU32(b, uint32(len(w.m.Imports)))
-	b = appendU32(append(b, opGlobalSet), fuel)
+	b = appendU32(append(b, opGlobalSet), w.fuel())
 	return append(b, opEnd)
 }

@@ -164,6 +164,43 @@ func TestRewriteOfAHandmadeModule(t *testing.T) {
 	require.Zero(t, yields)
 }
 
+// TestFuelIsChargedWithoutLoops counts yields of a call tree and of a bulk
+// instruction, neither of which has a loop.
+func TestFuelIsChargedWithoutLoops(t *testing.T) {
+	call := []byte{0x20, 0, 0x41, 1, 0x6b, 0x10, 0} // tree(n - 1)
+	tree := append(append(append([]byte{0, 0x20, 0, 0x04, 0x40}, call...), call...), 0x0b, 0x0b)
+	fill := []byte{1, 2, 0x7e, 0x41, 0, 0x41, 7, 0x41, 0x80, 0x80, 4, 0xfc, 11, 0, 0x0b} // 65,536 bytes
+	wasm := module(
+		section(1, 2, 0x60, 1, 0x7f, 0, 0x60, 0, 0),
+		section(3, 2, 0, 1),
+		oneMemory,
+		section(7, 2, 4, 't', 'r', 'e', 'e', 0, 0, 4, 'f', 'i', 'l', 'l', 0, 1),
+		section(10, append(append(append([]byte{2, byte(len(tree))}, tree...), byte(len(fill))), fill...)...),
+	)
+	out, err := rewrite(wasm)
+	require.NoError(t, err)
+	ctx := t.Context()
+	rt := wazero.NewRuntime(ctx)
+	defer rt.Close(ctx)
+	yields := 0
+	_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
+		WithFunc(func(context.Context) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
+	require.NoError(t, err)
+	mod, err := rt.Instantiate(ctx, out.Wasm)
+	require.NoError(t, err)
+	_, err = mod.ExportedFunction("tree").Call(ctx, 10)
+	require.NoError(t, err)
+	require.InDelta(t, 2047/101, yields, 1, "one unit a call")
+	yields = 0
+	for range 10 {
+		_, err = mod.ExportedFunction("fill").Call(ctx)
+		require.NoError(t, err)
+	}
+	require.Equal(t, 10, yields, "256 units each, of 100 left")
+	view, _ := mod.Memory().Read(65535, 1)
+	require.Equal(t, []byte{7}, view)
+}
+
 func TestGoModuleStaysWellBelowTheLimits(t *testing.T) {
 	wasm := testmodule.Build(t, "../../modules/hello")
 	m, err := wasmbin.Parse(wasm)

@@ -72,6 +72,14 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		for {
 			counter++
 		}
+	case "clear": // one bulk instruction after the other
+		for b := make([]byte, 30<<20); ; {
+			clear(b)
+		}
+	case "entropy":
+		for b := make([]byte, 1<<20); ; {
+			_, _ = crand.Read(b)
+		}
 	case "sleep":
 		time.Sleep(time.Hour)
 	case "nap":
