@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,30 +52,58 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 		})
 	}
 	wg.Wait()
-	h.replace(cfg, next)
-	return errors.Join(errs...)
+	err = errors.Join(errs...)
+	if err != nil && len(h.deployed) == 0 { // nothing serves yet, and half a host is none
+		for _, d := range next {
+			if d != nil {
+				d.live.Image.Close()
+			}
+		}
+		return err
+	}
+	return errors.Join(err, h.replace(cfg, next))
 }
 
-// replace puts what was prepared into service. A nil entry stands for a function
-// that failed.
-func (h *host) replace(cfg *config.Config, next []*deployed) {
-	table := map[string]*deployed{}
-	var live []invoke.Live
+// settle is how long a function that was removed stays callable after its routes
+// are gone, for requests that had found their route before.
+const settle = 100 * time.Millisecond
+
+// replace puts what was prepared into service, in an order in which no request
+// meets a route without its function. A nil entry stands for a function that
+// failed: what served before goes on.
+func (h *host) replace(cfg *config.Config, next []*deployed) error {
+	old, table := h.deployed, map[string]*deployed{}
 	for i, d := range next {
 		name := cfg.Functions[i].Name
 		if d == nil {
-			d = h.deployed[name]
+			d = old[name]
 		}
-		if d == nil {
-			continue
+		if d != nil {
+			table[name] = d
 		}
-		table[name] = d
+	}
+	both := maps.Clone(old)
+	maps.Copy(both, table)
+	h.dispatcher.Replace(liveOf(both))
+	var err error
+	if h.route != nil {
+		err = h.route(table)
+	}
+	if len(both) > len(table) {
+		time.Sleep(settle)
+		h.dispatcher.Replace(liveOf(table))
+	}
+	h.deployed = table
+	h.announce(old)
+	return err
+}
+
+func liveOf(functions map[string]*deployed) []invoke.Live {
+	var live []invoke.Live
+	for _, d := range functions {
 		live = append(live, d.live)
 	}
-	old := h.deployed
-	h.deployed = table
-	h.dispatcher.Replace(live)
-	h.announce(old)
+	return live
 }
 
 // announce records and logs what has changed. From here on no request begins on
@@ -112,7 +141,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 		return nil, h.refused(spec, fmt.Errorf("secret %s is not set; add it to the secrets that functions.toml names", strings.Join(missing, ", ")))
 	}
 	start := time.Now()
-	var number int // known only once the image is good; nothing logs before
+	var number int // 0, as the log has it, until the version is published
 	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, func() int { return number }))
 	if err != nil {
 		return nil, h.refused(spec, err)

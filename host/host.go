@@ -7,8 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"spore/abi"
 	"spore/host/capability"
@@ -36,6 +40,9 @@ type host struct {
 
 	secrets  atomic.Pointer[capability.Secrets]
 	deployed map[string]*deployed // used by one goroutine at a time
+
+	// route makes the routes of functions the listener's; nil without a listener.
+	route func(functions map[string]*deployed) error
 }
 
 // newHost builds a host from the settings that need a restart to change.
@@ -95,20 +102,42 @@ func (h *host) settings(spec *function.Spec, version func() int) sandbox.Setting
 		Env:         spec.Env,
 		Capabilities: sandbox.Capabilities{
 			HTTP:   h.http.For(*spec).Do,
-			Secret: h.secrets.Load().For(*spec),
+			Secret: h.secret(*spec),
 			Log:    h.guestLog(spec.Name, version),
 		},
 	}
 }
 
+// secret looks secrets up for spec in the source that is configured when the
+// function asks.
+func (h *host) secret(spec function.Spec) func(string) ([]byte, error) {
+	return func(name string) ([]byte, error) { return h.secrets.Load().For(spec)(name) }
+}
+
 // guestLog writes a guest's records to the host's log, under the function's name.
+// What the guest chose stands in a group of its own and shows its control
+// characters, so that it can neither pass for the host's words nor steer a
+// terminal.
 func (h *host) guestLog(name string, version func() int) func(string, abi.LogRecord) {
 	return func(requestID string, rec abi.LogRecord) {
-		attrs := make([]slog.Attr, 0, 3+len(rec.Attrs))
-		attrs = append(attrs, slog.String("function", name), slog.Int("version", version()), slog.String("request_id", requestID))
-		for _, a := range rec.Attrs {
-			attrs = append(attrs, slog.String(a.Name, a.Value))
+		attrs := []slog.Attr{slog.String("function", name), slog.Int("version", version()), slog.String("request_id", requestID)}
+		if len(rec.Attrs) > 0 {
+			own := make([]slog.Attr, len(rec.Attrs))
+			for i, a := range rec.Attrs {
+				own[i] = slog.String(visible(a.Name), a.Value)
+			}
+			attrs = append(attrs, slog.GroupAttrs("attrs", own...))
 		}
-		h.log.LogAttrs(context.Background(), slog.Level(rec.Level), rec.Message, attrs...)
+		h.log.LogAttrs(context.Background(), slog.Level(rec.Level), visible(rec.Message), attrs...)
 	}
+}
+
+// visible returns s with control characters and broken UTF-8 spelled out.
+func visible(s string) string {
+	hidden := func(r rune) bool { return unicode.IsControl(r) && r != '\t' || r == utf8.RuneError }
+	if !strings.ContainsFunc(s, hidden) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }

@@ -98,7 +98,7 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 	if err := printAnswer(cmd.OutOrStdout(), a, opt); err != nil {
 		return err
 	}
-	if a.Status >= 500 {
+	if a.Status >= 400 {
 		return &function.Error{Kind: kindOfStatus(a.Status), Op: "invoke " + name, Err: fmt.Errorf("status %d, request %s; the host's log says why", a.Status, a.RequestID)}
 	}
 	return nil
@@ -106,9 +106,13 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 
 func kindOfStatus(status int) abi.Kind {
 	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return abi.Denied
+	case http.StatusNotFound:
+		return abi.NotFound
 	case http.StatusGatewayTimeout:
 		return abi.Deadline
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		return abi.Overloaded
 	}
 	return abi.GuestError

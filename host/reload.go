@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -24,7 +23,7 @@ const quiet = 200 * time.Millisecond
 type watcher struct {
 	fs    *fsnotify.Watcher
 	files map[string]bool // files that matter, by path
-	dirs  map[string]bool // directories of which every visible file matters
+	dirs  map[string]bool // directories of which every Go file matters
 	log   *slog.Logger
 }
 
@@ -56,12 +55,16 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 			continue
 		}
 		w.dirs[f.Source] = true
-		dirs, err := gobuild.SourceDirs(ctx, f.Source) // a source that does not compile may have no list
+		sources, err := gobuild.FindSources(ctx, f.Source)
 		if err != nil {
+			w.log.Warn("only the function's own directory is watched", "function", f.Name, "error", err.Error())
 			continue
 		}
-		for _, dir := range dirs {
+		for _, dir := range sources.Dirs {
 			w.dirs[dir] = true
+		}
+		for _, file := range sources.Files {
+			w.files[file] = true
 		}
 	}
 	return w.sync()
@@ -98,8 +101,7 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 	if ev.Op == fsnotify.Chmod {
 		return false
 	}
-	dir, name := filepath.Split(ev.Name)
-	return w.files[ev.Name] || w.dirs[filepath.Clean(dir)] && !strings.HasPrefix(name, ".")
+	return w.files[ev.Name] || w.dirs[filepath.Dir(ev.Name)] && filepath.Ext(ev.Name) == ".go"
 }
 
 // wait returns true when something has changed and been quiet since, or on a

@@ -111,20 +111,19 @@ type server struct {
 }
 
 func (s *server) run(ctx context.Context, listener net.Listener) error {
-	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.secret, Log: s.log, Drain: drainTime})
+	s.route = s.setRoutes
+	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.signingSecret, Log: s.log, Drain: drainTime})
 	stop := progress(s.opt.logs, "building and preparing functions")
 	err := s.deploy(ctx, s.cfg)
 	stop()
+	if ctx.Err() != nil {
+		return nil // told to stop before there was anything to serve
+	}
 	if err != nil {
 		return err
 	}
-	if err := s.route(); err != nil {
-		return err
-	}
 	s.printRoutes()
-	if n := collect(s.derived, s.now()); n > 0 {
-		s.log.Info("old derived files removed", "count", n)
-	}
+	s.collect()
 	watching, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { s.reloadOnChange(watching) })
@@ -136,12 +135,12 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 }
 
 // secret gives the listener the secrets that routes verify signatures with.
-func (s *server) secret(name string) ([]byte, error) { return s.secrets.Load().Lookup(name) }
+func (s *server) signingSecret(name string) ([]byte, error) { return s.secrets.Load().Lookup(name) }
 
-// route puts the deployed functions' routes in front of the listener.
-func (s *server) route() error {
+// setRoutes puts the functions' routes in front of the listener.
+func (s *server) setRoutes(functions map[string]*deployed) error {
 	var bindings []web.Binding
-	for _, d := range s.deployed {
+	for _, d := range functions {
 		for _, r := range d.spec.Routes {
 			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name,
 				ResponseTimeout: d.spec.Limits.ResponseTimeout, Timeout: d.spec.Limits.Timeout})
@@ -183,11 +182,16 @@ func (s *server) reload(ctx context.Context) {
 		cfg.Host = s.cfg.Host
 	}
 	s.cfg = cfg
-	if err := s.deploy(ctx, cfg); err != nil {
+	if err := s.deploy(ctx, cfg); err != nil && ctx.Err() == nil {
 		s.log.Error("not deployed; the old version goes on", "error", err.Error())
 	}
-	if err := s.route(); err != nil {
-		s.log.Error("routes not changed", "error", err.Error())
+	s.collect()
+}
+
+// collect removes derived files that nothing uses any more.
+func (s *server) collect() {
+	if n := collect(s.derived, s.now()); n > 0 {
+		s.log.Info("old derived files removed", "count", n)
 	}
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,8 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
+	"spore/abi"
+	"spore/host/config"
 	"spore/host/internal/testmodule"
 )
 
@@ -255,4 +260,96 @@ func main() {
 	write("main.go", strings.Replace(main, "GREETING", "good night", 1))
 	h.logged("live", 2)
 	require.Equal(t, "good night", h.get("/").body)
+}
+
+// TestARenamedFunctionLosesNoRequest moves one route between two function names
+// under load.
+func TestARenamedFunctionLosesNoRequest(t *testing.T) {
+	named := func(name string) string {
+		return "[function." + name + "]\nsource = \"ROOT/modules/hello\"\n[[function." + name + ".route]]\npath = \"/\"\n"
+	}
+	h := startHost(t, newDir(t, named("one")), time.Now)
+	ctx, cancel := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				if got := h.get("/"); got.status != 200 {
+					t.Errorf("status %d: %s", got.status, got.body)
+					return
+				}
+			}
+		})
+	}
+	for i := range 6 {
+		writeConfig(t, h.dir, named([]string{"two", "one"}[i%2]))
+		h.logged("removed", i+1)
+	}
+	cancel()
+	clients.Wait()
+}
+
+func TestAChangedSecretsSourceReachesFunctionsThatServe(t *testing.T) {
+	const toml = "[secrets]\nfile = \"FILE\"\n[function.members]\nsource = \"ROOT/modules/members\"\nsecrets = [\"MEMBERS_API_TOKEN\"]\n[[function.members.route]]\npath = \"/m\"\n"
+	dir := newDir(t, strings.Replace(toml, "FILE", "a.toml", 1))
+	for name, token := range map[string]string{"a.toml": "first-token", "b.toml": "second-token"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("MEMBERS_API_TOKEN = \""+token+"\"\n"), 0o600))
+	}
+	h := startHost(t, dir, time.Now)
+	status := func(token string) int {
+		req := h.request("GET", "/m", "")
+		req.Header.Set("Authorization", "Bearer "+token)
+		req.Header.Set("Accept", "application/json")
+		return h.do(req).status
+	}
+	require.Equal(t, 200, status("first-token"))
+	require.Equal(t, 401, status("second-token"))
+	writeConfig(t, dir, strings.Replace(toml, "FILE", "b.toml", 1))
+	require.Eventually(t, func() bool { return status("second-token") == 200 }, 30*time.Second, 10*time.Millisecond)
+	require.Equal(t, 401, status("first-token"))
+}
+
+func TestStoppingDuringTheFirstDeployIsNoError(t *testing.T) {
+	dir := newDir(t, strings.Replace(probe, "timeout", "env = { PROBE_INIT = \"sleep\" }\ntimeout", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, cancel)
+	var out, logs buffer
+	require.NoError(t, serve(ctx, serveOptions{config: filepath.Join(dir, "functions.toml"), out: &out, logs: &logs, now: time.Now}))
+	require.Empty(t, out.String())
+}
+
+func TestAFileBesideGoModIsNoChange(t *testing.T) {
+	h := startHost(t, newDir(t, probe), time.Now)
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	w, err := newWatcher(slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer w.Close()
+	cfg, err := config.Load(filepath.Join(h.dir, "functions.toml"))
+	require.NoError(t, err)
+	w.follow(t.Context(), cfg)
+	for path, want := range map[string]bool{
+		filepath.Join(root, "spore.log"):                              false,
+		filepath.Join(root, "go.mod"):                                 true,
+		filepath.Join(root, "host/sandbox/testdata/probe/new.go"):     true,
+		filepath.Join(root, "host/sandbox/testdata/probe/.main.swp"):  false,
+		filepath.Join(root, "guest/guest.go"):                         true,
+		filepath.Join(root, "modules/hello/main.go"):                  false,
+		filepath.Join(h.dir, "functions.toml"):                        true,
+		filepath.Join(h.dir, "data/derived/built/0123456789abcdef.x"): false,
+	} {
+		require.Equal(t, want, w.matters(fsnotify.Event{Name: path, Op: fsnotify.Write}), path)
+	}
+}
+
+func TestGuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
+	var out bytes.Buffer
+	h := &host{log: slog.New(slog.NewJSONHandler(&out, nil))}
+	h.guestLog("f", func() int { return 1 })("r-1", abi.LogRecord{Message: "\x1b[2Jcleared\r\n", Attrs: abi.Pairs{{Name: "level", Value: "ERROR"}, {Name: "function", Value: "other"}}})
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
+	require.Equal(t, "INFO", line["level"])
+	require.Equal(t, "f", line["function"])
+	require.Equal(t, map[string]any{"level": "ERROR", "function": "other"}, line["attrs"])
+	require.Equal(t, `\x1b[2Jcleared\r\n`, line["msg"])
 }

@@ -60,7 +60,7 @@ func (t functionTable) limits() function.Limits {
 const (
 	page          = 64 << 10
 	lowestMemory  = 1 << 20
-	highestMemory = 4 << 30
+	highestMemory = 4095 << 20 // the engine counts bytes in 32 bits
 )
 
 func (t functionTable) memory(key string, def int64) int64 {
@@ -73,7 +73,7 @@ func (t functionTable) memory(key string, def int64) int64 {
 	case !ok:
 		t.problem(key, fmt.Sprintf("%q is not a size", clip(v)), `write it like "64MiB" or "64MB"`)
 	case n < lowestMemory || n > highestMemory:
-		t.problem(key, "is "+v, "use 1MiB to 4GiB")
+		t.problem(key, "is "+v, "use 1MiB to 4095MiB")
 	default:
 		return (n + page - 1) / page * page
 	}

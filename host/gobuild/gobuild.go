@@ -1,6 +1,6 @@
 // Package gobuild turns a Go directory into a spore module with the stock Go
-// toolchain, GOOS=wasip1 GOARCH=wasm go build, and tells which directories the
-// result depends on.
+// toolchain, GOOS=wasip1 GOARCH=wasm go build, and tells which files the result
+// depends on.
 package gobuild
 
 import (
@@ -53,18 +53,37 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	return os.ReadFile(out)
 }
 
-// SourceDirs returns the directories of dir's command and of every package it
-// imports outside the standard library and the module cache, with the directory
-// of its go.mod: a change in any of them may change the module.
-func SourceDirs(ctx context.Context, dir string) ([]string, error) {
-	const format = `{{if and (not .Standard) .Module}}{{if .Module.Main}}{{.Dir}}{{"\n"}}{{.Module.Dir}}{{else if .Module.Replace}}{{.Dir}}{{end}}{{end}}`
-	out, err := goTool(ctx, dir, "list", "-deps", "-f", format, ".")
+// Sources is what a module was built from, outside the standard library and the
+// module cache.
+type Sources struct {
+	Dirs  []string // package directories, in which any Go file may come to matter
+	Files []string // embedded files, go.mod and go.sum
+}
+
+// FindSources returns the sources of dir's command, also when it does not compile.
+func FindSources(ctx context.Context, dir string) (*Sources, error) {
+	const format = `{{if and (not .Standard) .Module}}{{if or .Module.Main .Module.Replace}}` +
+		`dir:{{.Dir}}{{"\n"}}mod:{{.Module.GoMod}}{{"\n"}}{{$dir := .Dir}}{{range .EmbedFiles}}file:{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
+	out, err := goTool(ctx, dir, "list", "-e", "-deps", "-f", format, ".")
 	if err != nil {
 		return nil, err
 	}
-	dirs := strings.Fields(string(out))
-	slices.Sort(dirs)
-	return slices.Compact(dirs), nil
+	s := &Sources{}
+	for line := range strings.Lines(string(out)) {
+		kind, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		switch kind {
+		case "dir":
+			s.Dirs = append(s.Dirs, path)
+		case "file":
+			s.Files = append(s.Files, path)
+		case "mod":
+			s.Files = append(s.Files, path, filepath.Join(filepath.Dir(path), "go.sum"))
+		}
+	}
+	slices.Sort(s.Dirs)
+	slices.Sort(s.Files)
+	s.Dirs, s.Files = slices.Compact(s.Dirs), slices.Compact(s.Files)
+	return s, nil
 }
 
 func goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {

@@ -3,6 +3,7 @@ package gobuild_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -50,9 +51,22 @@ func TestBuildErrorShowsTheCompilersWords(t *testing.T) {
 	require.Contains(t, refused.Output, "undefined: part.Name")
 }
 
-func TestSourceDirsAreThoseThatMatter(t *testing.T) {
+func TestSourcesAreThoseThatMatter(t *testing.T) {
 	dir := program(t)
-	dirs, err := gobuild.SourceDirs(t.Context(), filepath.Join(dir, "cmd"))
+	in := func(names ...string) (paths []string) {
+		for _, name := range names {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+		return paths
+	}
+	embed := "package part\n\nimport _ \"embed\"\n\n//go:embed with space.txt\nvar Name string\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "part/part.go"), []byte(strings.Replace(embed, "with space.txt", "`with space.txt`", 1)), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "part/with space.txt"), nil, 0o600))
+	s, err := gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
 	require.NoError(t, err)
-	require.Equal(t, []string{dir, filepath.Join(dir, "cmd"), filepath.Join(dir, "part")}, dirs)
+	require.Equal(t, in("cmd", "part"), s.Dirs)
+	require.Equal(t, in("go.mod", "go.sum", "part/with space.txt"), s.Files)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cmd/main.go"), []byte("package main\n\nimport \"example/part\"\n\nfunc {"), 0o600))
+	_, err = gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
+	require.NoError(t, err, "a source that does not compile has sources all the same")
 }

@@ -80,15 +80,6 @@ func (d *Dispatcher) Replace(functions []Live) {
 	}
 }
 
-// Live returns the table's functions, in no order.
-func (d *Dispatcher) Live() []Live {
-	var functions []Live
-	for _, e := range *d.table.Load() {
-		functions = append(functions, e.Live)
-	}
-	return functions
-}
-
 // Close empties the table. Events under way go on to their end.
 func (d *Dispatcher) Close() { d.Replace(nil) }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -287,5 +286,3 @@ func logRecord(r *run, mem guestMemory, a []uint32) int32 {
 	r.output.record(r, rec)
 	return 0
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

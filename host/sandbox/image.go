@@ -274,9 +274,6 @@ func (inst *instance) close() {
 	_ = inst.mod.Close(context.Background()) // frees the memory; closing cannot fail
 }
 
-// Digest returns the module's identity, lower-case hex SHA-256.
-func (img *Image) Digest() string { return img.digest }
-
 // Note returns what the operator should know about the image, or "".
 func (img *Image) Note() string { return img.note }
 

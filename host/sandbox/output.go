@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 
 	"spore/abi"
@@ -73,7 +74,7 @@ func (o *output) flush(r *run) {
 	o.line(r, 1)
 	if o.dropped > 0 {
 		r.img.settings.log(r.requestID(), abi.LogRecord{Level: 4, Message: "log truncated: over 64 KiB in one event",
-			Attrs: abi.Pairs{{Name: "dropped", Value: itoa(o.dropped)}}})
+			Attrs: abi.Pairs{{Name: "dropped", Value: strconv.Itoa(o.dropped)}}})
 	}
 	o.used, o.dropped = 0, 0
 }

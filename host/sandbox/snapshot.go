@@ -53,7 +53,8 @@ func (s *snapshot) restore(img *Image, inst *instance) error {
 
 func (s *snapshot) close() { s.memory.close() }
 
-// A snapshot file is magic, then the digest of all that follows, then monotonic
+// The number in the magic goes up whenever a guest could see another host during
+// its initialisation: old snapshots are then made anew. A snapshot file is magic, then the digest of all that follows, then monotonic
 // clock, number of globals, globals, and the memory: little-endian 64-bit words
 // and bytes.
 const (
