@@ -78,6 +78,6 @@ type Stats struct {
 	Host       time.Duration // part of Duration spent in host functions
 	MemoryMax  int64         // limit, bytes
 	MemoryUsed int64         // linear memory at the end, bytes
-	DirtyPages int           // 4 KiB pages of the snapshot the event changed; -1 when not counted
+	DirtyPages int           // 4 KiB pages that were copied back; -1 when the sandbox was dropped instead
 	Answered   bool
 }

@@ -47,17 +47,19 @@ var pagemap = sync.OnceValue(func() *os.File {
 	return f
 })
 
-// dirtyPages counts the pages among the first n bytes that differ from the
-// snapshot: those that are no longer the file's, whether present or swapped out.
-// It returns -1 where the kernel cannot tell.
+// eachDirty calls visit with the runs of pages, as offsets, among the first n
+// bytes that differ from the snapshot: those that are no longer the file's,
+// whether present or swapped out. It reports false where the kernel cannot tell;
+// visit may have been called by then.
 //
 // Safety: the kernel writes at most vecLen regions to vec and walkEnd to the
 // argument, both on the heap and kept alive to the end; the scanned addresses
-// are looked up in the page tables, never read.
-func (m *mapping) dirtyPages(n uint64) int {
+// are looked up in the page tables, never read. A full vector or an early
+// walkEnd means go on, never "done".
+func (m *mapping) eachDirty(n uint64, visit func(start, end uint64)) bool {
 	file := pagemap()
-	if file == nil || n == 0 {
-		return -1
+	if file == nil {
+		return false
 	}
 	s := scans.Get().(*scan)
 	defer scans.Put(s)
@@ -65,33 +67,46 @@ func (m *mapping) dirtyPages(n uint64) int {
 	s.arg = scanArg{size: uint64(unsafe.Sizeof(s.arg)), start: start, end: start + n,
 		vec: uint64(uintptr(unsafe.Pointer(&s.regions))), vecLen: uint64(len(s.regions)),
 		inverted: categoryFile, mask: categoryFile, anyOf: present | swapped}
-	pages := 0
 	for s.arg.start < s.arg.end {
 		found, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), pagemapScan, uintptr(unsafe.Pointer(&s.arg)))
 		if errno != 0 {
-			return m.dirtyPagesByRead(file, n)
+			return m.eachDirtyByRead(file, n, visit)
 		}
 		for _, r := range s.regions[:found] {
-			pages += int((r.end - r.start) / pageSize)
+			visit(r.start-start, r.end-start)
 		}
 		s.arg.start = s.arg.walkEnd
 	}
-	return pages
+	return true
 }
 
-// dirtyPagesByRead is for kernels before 6.7: one word a page, bit 63 present,
+// eachDirtyByRead is for kernels before 6.7: one word a page, bit 63 present,
 // bit 62 swapped, bit 61 file-mapped.
-func (m *mapping) dirtyPagesByRead(file *os.File, n uint64) int {
+func (m *mapping) eachDirtyByRead(file *os.File, n uint64, visit func(start, end uint64)) bool {
 	words := make([]byte, n/pageSize*8)
 	if _, err := file.ReadAt(words, int64(uintptr(m.addr))/pageSize*8); err != nil {
-		return -1
+		return false
 	}
-	pages := 0
-	for ; len(words) > 0; words = words[8:] {
-		w := binary.LittleEndian.Uint64(words)
+	for i := uint64(0); i < n/pageSize; i++ {
+		w := binary.LittleEndian.Uint64(words[i*8:])
 		if w>>61&1 == 0 && w>>62 != 0 {
-			pages++
+			visit(i*pageSize, (i+1)*pageSize)
 		}
+	}
+	return true
+}
+
+// restore copies b's pages back over those that differ from it and returns how
+// many there were, or -1 where the kernel cannot tell. Keeping the pages and
+// copying beats dropping them: each would fault in again at the next write.
+func (m *mapping) restore(b *backing) (pages int) {
+	memory, image := m.bytes(), b.view.bytes()
+	ok := m.eachDirty(b.size, func(start, end uint64) {
+		copy(memory[start:end], image[start:end])
+		pages += int((end - start) / pageSize)
+	})
+	if !ok {
+		return -1
 	}
 	return pages
 }

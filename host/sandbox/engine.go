@@ -32,11 +32,15 @@ type Options struct {
 	// Now is the wall clock that guests see; nil means time.Now. Deadlines do
 	// not depend on it.
 	Now func() time.Time
+	// Prove compares all memory and globals after every restore and panics on a
+	// difference. It is for tests: it costs a pass over the memory each time.
+	Prove bool
 }
 
 // Engine prepares images. It is safe for concurrent use.
 type Engine struct {
 	images string
+	prove  bool
 	now    func() time.Time
 	start  time.Time // zero point of the guests' monotonic clock
 	cache  wazero.CompilationCache
@@ -45,7 +49,7 @@ type Engine struct {
 // Open returns an Engine over opt.Directory. The caller closes it after the
 // last of its images.
 func Open(opt Options) (*Engine, error) {
-	e := &Engine{images: filepath.Join(opt.Directory, "images"), now: opt.Now, start: time.Now()}
+	e := &Engine{images: filepath.Join(opt.Directory, "images"), now: opt.Now, start: time.Now(), prove: opt.Prove}
 	if e.now == nil {
 		e.now = time.Now
 	}

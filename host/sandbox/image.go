@@ -42,6 +42,7 @@ type Image struct {
 	note     string
 	clock    int64 // nanoseconds added to the engine's monotonic clock
 
+	idle   idle
 	users  atomic.Int64 // sandboxes in use, plus one until Close
 	closed atomic.Bool
 }
@@ -264,6 +265,7 @@ func (img *Image) release() {
 	if img.users.Add(-1) > 0 {
 		return
 	}
+	img.idle.close()
 	ctx := context.Background()
 	if img.compiled != nil {
 		_ = img.compiled.Close(ctx) // with a shared cache, closing the runtime keeps the code

@@ -11,6 +11,8 @@ func newBacking(memory []byte) (*backing, error) {
 	return &backing{append([]byte(nil), memory...)}, nil
 }
 
+func (b *backing) bytes() []byte { return b.memory }
+
 func (b *backing) close() {}
 
 // mapping is the memory of one instance, copied from the snapshot.
@@ -31,5 +33,6 @@ func (m *mapping) bytes() []byte { return m.region }
 
 func (m *mapping) unmap() { m.region = nil }
 
-// dirtyPages cannot be counted without the kernel's help.
-func (m *mapping) dirtyPages(uint64) int { return -1 }
+// restore needs the kernel's help to find what changed: every event gets a new
+// mapping here.
+func (m *mapping) restore(*backing) int { return -1 }

@@ -12,6 +12,7 @@ import (
 type backing struct {
 	fd   int
 	size uint64
+	view mapping // read-only, to copy from
 }
 
 // newBacking returns a backing with a copy of memory, whose length is a
@@ -26,6 +27,12 @@ func newBacking(memory []byte) (*backing, error) {
 		b.close()
 		return nil, err
 	}
+	addr, err := unix.MmapPtr(fd, 0, nil, uintptr(b.size), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		b.close()
+		return nil, fmt.Errorf("map image: %w", err)
+	}
+	b.view = mapping{addr, uintptr(b.size)}
 	return b, nil
 }
 
@@ -47,7 +54,14 @@ func (b *backing) fill(memory []byte) error {
 	return nil
 }
 
-func (b *backing) close() { _ = unix.Close(b.fd) }
+// bytes returns the snapshot's memory, which must not be written. It is valid
+// until close.
+func (b *backing) bytes() []byte { return b.view.bytes() }
+
+func (b *backing) close() {
+	b.view.unmap()
+	_ = unix.Close(b.fd)
+}
 
 // mapping is a region of address space: the snapshot's pages first, mapped
 // privately so that writes stay in this process and in this mapping, and zero

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tetratelabs/wazero/api"
+
 	"spore/abi"
 	"spore/host/function"
 )
@@ -14,8 +16,9 @@ import (
 type Sandbox struct {
 	img     *Image
 	inst    *instance
-	restore time.Duration
+	opening time.Duration
 	spent   bool
+	again   bool // inst was proven back at the snapshot and may serve another event
 }
 
 // Deadlines are the times by which an event's answer and its end must be there.
@@ -33,18 +36,21 @@ func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 		img.release()
 		return nil, err
 	}
-	return &Sandbox{img: img, inst: inst, restore: time.Since(start)}, nil
+	return &Sandbox{img: img, inst: inst, opening: time.Since(start)}, nil
 }
 
 func (img *Image) open(ctx context.Context) (*instance, error) {
 	if img.snapshot == nil {
 		return img.boot(ctx)
 	}
+	if inst := img.idle.take(); inst != nil {
+		return inst, nil
+	}
 	inst, err := img.instantiate(ctx, img.snapshot.memory)
 	if err != nil {
 		return nil, err
 	}
-	if err := img.snapshot.restore(img, inst); err != nil {
+	if err := img.snapshot.start(inst); err != nil {
 		inst.close()
 		return nil, &function.Error{Kind: abi.Internal, Op: "restore " + img.settings.Name, Err: err}
 	}
@@ -60,20 +66,44 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	fillEntropy(ev.Entropy[:])
 	r := &run{Context: ctx, img: sb.img, phase: phaseWaiting, ev: ev, end: d.End, respond: d.Response, reply: reply}
 	start := time.Now()
-	err := sb.enter(r, abi.ExportServe, nil)
-	stats := sb.stats(r, time.Since(start))
+	err := sb.enter(r, sb.inst.serve, nil)
+	ended := time.Now()
+	stats := function.Stats{
+		Duration:   ended.Sub(start),
+		Host:       r.host,
+		MemoryMax:  sb.img.settings.MemoryMax,
+		MemoryUsed: int64(sb.inst.mod.Memory().Size()),
+		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
+	}
+	stats.DirtyPages = sb.recycle(err)
+	stats.Restore = sb.opening + time.Since(ended)
 	return stats, err
 }
 
-func (sb *Sandbox) enter(r *run, export string, stack []uint64) error {
+func (sb *Sandbox) enter(r *run, fn api.Function, stack []uint64) error {
 	if sb.spent {
 		panic("sandbox: internal error: serve on a spent sandbox")
 	}
 	sb.spent = true
-	if err := r.enter(sb.inst.mod.ExportedFunction(export), sb.inst.memory, stack); err != nil {
+	if err := r.enter(fn, sb.inst.memory, stack); err != nil {
 		return err
 	}
 	return r.verdict()
+}
+
+// recycle decides whether the instance may serve another event, and restores it
+// when it may. An instance that ended in any way but an answer or an error of its
+// own is not worth the argument. It returns the pages that were copied back, or -1.
+func (sb *Sandbox) recycle(err error) (pages int) {
+	snap := sb.img.snapshot
+	if kind := function.KindOf(err); snap == nil || kind != abi.None && kind != abi.GuestError {
+		return -1
+	}
+	pages, sb.again = sb.inst.restore(snap)
+	if sb.again && sb.img.engine.prove && sb.inst.differs(snap) {
+		panic("sandbox: internal error: a restored sandbox differs from its snapshot")
+	}
+	return pages
 }
 
 // verdict judges a run whose guest returned by itself.
@@ -94,19 +124,6 @@ func (r *run) verdict() error {
 	return nil
 }
 
-func (sb *Sandbox) stats(r *run, took time.Duration) function.Stats {
-	used := uint64(sb.inst.mod.Memory().Size())
-	return function.Stats{
-		Duration:   took,
-		Restore:    sb.restore,
-		Host:       r.host,
-		MemoryMax:  sb.img.settings.MemoryMax,
-		MemoryUsed: int64(used),
-		DirtyPages: sb.inst.memory.dirtyPages(used),
-		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
-	}
-}
-
 // random asks the guest for a draw of its own generator.
 func (sb *Sandbox) random() (uint64, error) {
 	end := time.Now().Add(sb.img.settings.InitTimeout)
@@ -114,12 +131,14 @@ func (sb *Sandbox) random() (uint64, error) {
 	fillEntropy(ev.Entropy[:])
 	r := &run{Context: context.Background(), img: sb.img, phase: phaseWaiting, ev: ev, end: end, respond: end, reply: func(*abi.Result) {}}
 	stack := []uint64{0}
-	err := sb.enter(r, abi.ExportRandom, stack)
+	err := sb.enter(r, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err
 }
 
 // Close ends the sandbox. It must not be called while Serve runs.
 func (sb *Sandbox) Close() {
-	sb.inst.close()
+	if !sb.again || !sb.img.idle.put(sb.inst) {
+		sb.inst.close()
+	}
 	sb.img.release()
 }

@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/tetratelabs/wazero/api"
 )
 
 // snapshot is a module's state at its first get_next_request: memory and
@@ -31,22 +29,22 @@ func (inst *instance) snapshot(img *Image) (*snapshot, error) {
 		return nil, err
 	}
 	s := &snapshot{memory: memory, size: uint64(len(inst.bytes())), monotonic: img.monotonic()}
-	for _, name := range img.rewrite.Globals {
-		s.globals = append(s.globals, inst.mod.ExportedGlobal(name).Get())
+	for _, g := range inst.globals {
+		s.globals = append(s.globals, g.Get())
 	}
 	return s, nil
 }
 
-// restore puts a new instance, whose memory was mapped from s, at the snapshot.
-func (s *snapshot) restore(img *Image, inst *instance) error {
+// start puts a new instance, whose memory was mapped from s, at the snapshot.
+func (s *snapshot) start(inst *instance) error {
 	mem := inst.mod.Memory()
 	if grow := s.size - uint64(mem.Size()); grow > 0 {
 		if _, ok := mem.Grow(uint32(grow / wasmPage)); !ok {
 			return errors.New("the snapshot is larger than the memory limit")
 		}
 	}
-	for i, name := range img.rewrite.Globals {
-		inst.mod.ExportedGlobal(name).(api.MutableGlobal).Set(s.globals[i])
+	for i, g := range inst.globals {
+		g.Set(s.globals[i])
 	}
 	return nil
 }

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	crand "crypto/rand"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"spore/guest"
 )
@@ -72,6 +74,23 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		for {
 			counter++
 		}
+	case "mark":
+		mark(ev.Body)
+		return guest.Text("marked"), nil
+	case "mark-and-grow":
+		mark(ev.Body)
+		big := make([]byte, 8<<20)
+		copy(big[len(big)-len(ev.Body):], ev.Body)
+		marks = append(marks, big)
+		return guest.Text("marked"), nil
+	case "look":
+		for i := range ev.Body {
+			ev.Body[i] = ^ev.Body[i] // the copy in the event's own buffer, which is not counted
+		}
+		return guest.Text(strconv.Itoa(occurrences(ev.Body))), nil
+	case "look-at-own":
+		mark(ev.Body)
+		return guest.Text(strconv.Itoa(occurrences(ev.Body))), nil
 	case "clear": // one bulk instruction after the other
 		for b := make([]byte, 30<<20); ; {
 			clear(b)
@@ -151,3 +170,50 @@ func draw() string {
 
 //go:noinline
 func recurse(n int) int { return recurse(n+1) + 1 }
+
+var (
+	marks  [][]byte
+	global [64]byte
+	named  = map[string]string{}
+)
+
+// mark leaves b wherever a handler can.
+func mark(b []byte) {
+	copy(global[:], b)
+	named[string(b)] = string(b)
+	for range 20 {
+		marks = append(marks, append([]byte(nil), b...))
+	}
+	fmt.Print(string(b)) // an unfinished line
+	go func() {
+		var local [64]byte
+		copy(local[:], b)
+		select {} // stays on its stack
+	}()
+	runtime.Gosched()
+}
+
+// occurrences counts b in all of linear memory, b itself left out.
+func occurrences(b []byte) int {
+	memory := linearMemory()
+	own := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	n := 0
+	for at := 0; ; {
+		i := bytes.Index(memory[at:], b)
+		if i < 0 {
+			return n
+		}
+		if uintptr(at+i)+1 != own { // memory begins at address 1
+			n++
+		}
+		at += i + 1
+	}
+}
+
+//go:linkname currentMemory runtime.currentMemory
+func currentMemory() int32
+
+// linearMemory is all of it but address 0, which Go takes for nil.
+func linearMemory() []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(nil), 1)), int(currentMemory())<<16-1)
+}

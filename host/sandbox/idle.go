@@ -1,0 +1,50 @@
+package sandbox
+
+import "sync"
+
+// maxIdle is how many restored instances an image keeps for the next events. More
+// than that many at once are rare, and an instance costs its changed pages.
+const maxIdle = 32
+
+// idle holds the instances of an image that stand at the snapshot, the one used
+// last on top, because its pages are warm.
+type idle struct {
+	mu        sync.Mutex
+	instances []*instance
+	closed    bool
+}
+
+// take returns an instance, or nil when there is none.
+func (p *idle) take() *instance {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.instances)
+	if n == 0 {
+		return nil
+	}
+	inst := p.instances[n-1]
+	p.instances = p.instances[:n-1]
+	return inst
+}
+
+// put keeps an instance for the next event; false when there is no room.
+func (p *idle) put(inst *instance) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.instances) == maxIdle {
+		return false
+	}
+	p.instances = append(p.instances, inst)
+	return true
+}
+
+// close closes what is kept, and keeps no more.
+func (p *idle) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, inst := range p.instances {
+		inst.close()
+	}
+	p.instances = nil
+}
