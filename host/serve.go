@@ -142,8 +142,7 @@ func (s *server) setRoutes(functions map[string]*deployed) error {
 	var bindings []web.Binding
 	for _, d := range functions {
 		for _, r := range d.spec.Routes {
-			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name,
-				ResponseTimeout: d.spec.Limits.ResponseTimeout, Timeout: d.spec.Limits.Timeout})
+			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name})
 		}
 	}
 	return s.web.SetRoutes(bindings)

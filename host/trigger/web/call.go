@@ -26,6 +26,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		}
 	}()
 	ctx.Response.Header.Set(requestIDHeader, id)
+	if ctx.Request.BodyStream() != nil {
+		ctx.Conn().(*conn).linger.Store(true) // until it is read
+	}
 	if r := inspect(&ctx.Request); r != nil {
 		refuse(ctx, *r)
 		ctx.SetConnectionClose()
@@ -42,11 +45,18 @@ func (s *Server) panicked(id string, p any) {
 // because fasthttp writes nothing before its handler returns; the worker goes
 // on until the function has ended.
 func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
-	if r.SlackSecret != "" && !s.admitSlack(ctx, r) {
+	d := s.bodies.get()
+	defer s.bodies.put(d)
+	if why := s.readBody(ctx, d, r); why != nil {
+		refuse(ctx, *why)
+		ctx.SetConnectionClose()
+		return
+	}
+	if r.SlackSecret != "" && !s.admitSlack(ctx, r, d.data) {
 		return
 	}
 	c := s.calls.Get().(*call)
-	c.begin(ctx, r)
+	c.begin(ctx, r, d.data)
 	if !s.workers.do(c) {
 		refuse(ctx, shuttingDown)
 		c.release()
@@ -78,10 +88,10 @@ func newCall(s *Server) *call {
 	return c
 }
 
-func (c *call) begin(ctx *fasthttp.RequestCtx, r *route) {
+func (c *call) begin(ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	c.holders.Store(2)
 	c.ctx, c.route = ctx, r
-	fillEvent(&c.ev, ctx, r, c.server.opt.Now())
+	fillEvent(&c.ev, ctx, r, body)
 }
 
 func (c *call) release() {

@@ -28,6 +28,7 @@ var (
 	malformed        = refusal{fasthttp.StatusBadRequest, "invalid", "the request is not valid HTTP/1.1"}
 	slowRequest      = refusal{fasthttp.StatusRequestTimeout, "deadline", "the request did not arrive in time"}
 	longHeader       = refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "too_large", "the request line and the headers may take 16 KiB"}
+	noBodyMemory     = refusal{fasthttp.StatusServiceUnavailable, "overloaded", "the host is at its limit for request bodies; try again"}
 	longBody         = refusal{fasthttp.StatusRequestEntityTooLarge, "too_large", "a request body may take 6 MiB"}
 )
 
@@ -92,15 +93,11 @@ func refuse(ctx *fasthttp.RequestCtx, r refusal) {
 // the connection afterwards.
 func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.Header.Set(requestIDHeader, s.opt.NewRequestID())
-	if c, ok := ctx.Conn().(*conn); ok {
-		c.linger.Store(true)
-	}
+	ctx.Conn().(*conn).linger.Store(true)
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):
 		refuse(ctx, longHeader)
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		refuse(ctx, longBody)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		refuse(ctx, slowRequest)
 	default:

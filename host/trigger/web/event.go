@@ -4,21 +4,18 @@ import (
 	"bytes"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"spore/abi"
 )
 
-// fillEvent sets ev from a request. Its strings and bytes lie in ctx, except
-// the request id and the parameters; its lists are overwritten.
-func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, now time.Time) {
+// fillEvent sets ev from a request, without what the Invoker knows: function,
+// version and deadlines. Its strings lie in ctx, except the request id and the
+// parameters; its lists are overwritten.
+func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	h, uri := &ctx.Request.Header, ctx.Request.URI()
 	ev.RequestID = string(ctx.Response.Header.Peek(requestIDHeader))
-	ev.DeadlineMS = deadline(now, r.Timeout)
-	ev.ResponseDeadlineMS = deadline(now, r.ResponseTimeout)
-	ev.Function = r.Function
 	ev.Trigger = abi.TriggerHTTP
 	ev.ContentType = borrow(h.ContentType())
 	ev.Headers = appendHeaders(ev.Headers[:0], h)
@@ -28,15 +25,8 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, now time.Time)
 	ev.RawQuery = borrow(uri.QueryString())
 	ev.Params = appendParams(ev.Params[:0], ctx, r)
 	ev.ClientAddr = ctx.RemoteAddr().String()
-	ev.Body = ctx.Request.Body()
-	ev.BodySize = uint32(len(ev.Body))
-}
-
-func deadline(now time.Time, limit time.Duration) int64 {
-	if limit == 0 {
-		return 0
-	}
-	return now.Add(limit).UnixMilli()
+	ev.Body = body
+	ev.BodySize = uint32(len(body))
 }
 
 // appendHeaders takes the headers as they came in. Names are put into lower

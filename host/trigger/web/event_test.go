@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,17 +35,13 @@ func capture() (invoker, chan abi.Event) {
 
 func TestEventOfARequest(t *testing.T) {
 	inv, events := capture()
-	now := time.UnixMilli(1700000000000)
-	b := bind("POST", "/a/{name}", "stats")
-	b.Timeout, b.ResponseTimeout = 65*time.Second, 2500*time.Millisecond
-	h := start(t, Options{Invoker: inv, Now: func() time.Time { return now }, NewRequestID: func() string { return "id-1" }}, b)
+	h := start(t, Options{Invoker: inv, NewRequestID: func() string { return "id-1" }}, bind("POST", "/a/{name}", "stats"))
 	c := h.dial(t)
 	got := c.send(request("POST", "/a/%41?q=%20&r", "{}", "X-ONE: 1", "x-Two:  a ", "X-two: b", "X-Empty:",
 		"Content-Type: application/json", "TraceParent: 00-aa-bb-01", "Cookie: a=1; b=2", "X-Amzn-Trace-Id: Root=1")).read("POST")
 	require.Equal(t, "id-1", got.header.Get("x-spore-request-id"))
 	require.Equal(t, abi.Event{
-		RequestID: "id-1", DeadlineMS: 1700000065000, ResponseDeadlineMS: 1700000002500,
-		Function: "stats", Trigger: "http", TraceID: "00-aa-bb-01", ContentType: "application/json",
+		RequestID: "id-1", Trigger: "http", TraceID: "00-aa-bb-01", ContentType: "application/json",
 		Headers: abi.Pairs{
 			{Name: "host", Value: "h"}, {Name: "x-one", Value: "1"}, {Name: "x-two", Value: "a"}, {Name: "x-two", Value: "b"},
 			{Name: "x-empty", Value: ""}, {Name: "content-type", Value: "application/json"}, {Name: "traceparent", Value: "00-aa-bb-01"},
@@ -94,15 +89,6 @@ func TestTraceIDOfAmazon(t *testing.T) {
 	h := start(t, Options{Invoker: inv}, everything...)
 	h.ask(t, request("GET", "/", "", "x-amzn-trace-id: Root=1-2"))
 	require.Equal(t, "Root=1-2", await(t, events).TraceID)
-}
-
-func TestEventWithoutTimeoutsHasNoDeadlines(t *testing.T) {
-	inv, events := capture()
-	h := start(t, Options{Invoker: inv}, everything...)
-	h.ask(t, request("GET", "/", ""))
-	ev := await(t, events)
-	require.Zero(t, ev.DeadlineMS)
-	require.Zero(t, ev.ResponseDeadlineMS)
 }
 
 func TestRequestIDs(t *testing.T) {

@@ -42,7 +42,7 @@ func inspect(req *fasthttp.Request) *refusal {
 	if e := h.Peek(fasthttp.HeaderExpect); len(e) > 0 && !bytes.EqualFold(e, []byte("100-continue")) {
 		return &badExpect
 	}
-	return inspectHeader(h.RawHeaders())
+	return inspectHeader(h)
 }
 
 func isVersion1(protocol []byte) bool {
@@ -87,7 +87,8 @@ func hasEncodedDelimiter(path []byte) bool {
 }
 
 // inspectHeader walks the header block as it came in.
-func inspectHeader(raw []byte) *refusal {
+func inspectHeader(h *fasthttp.RequestHeader) *refusal {
+	raw := h.RawHeaders()
 	lines, length, encoding := 0, false, false
 	for len(raw) > 0 {
 		line, rest, ended := bytes.Cut(raw, []byte("\r\n"))
@@ -109,6 +110,8 @@ func inspectHeader(raw []byte) *refusal {
 	switch {
 	case length && encoding:
 		return &badFraming
+	case length && h.ContentLength() < 0:
+		return &longBody // see dontWaitForLongBodies
 	case lines > abi.MaxPairs:
 		return &manyHeaders
 	}

@@ -3,7 +3,9 @@ package web
 import (
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -48,14 +50,50 @@ const lingerTime = time.Second
 
 // conn can be closed without spoiling the last answer on it: closing a TCP
 // connection with bytes left to read resets it, and a client that still sends
-// its body never sees that it was refused.
+// its body never sees that it was refused. And it can be closed between two
+// requests, never within one.
 type conn struct {
 	net.Conn
-	linger atomic.Bool // the next Close reads and drops what still comes
+	linger    atomic.Bool // the next Close reads and drops what still comes
+	phase     atomic.Int32
+	inRequest bool // its goroutine reads a request's body for the function
+}
+
+// The phases of a connection.
+const (
+	busy    = iota // its goroutine has something to do
+	waiting        // its goroutine waits for a request, or for the rest of a header
+	ending         // it gets to the end of its request, if it has one, and reads no other
+)
+
+// Read waits for bytes. Those of a header do not come any more after end;
+// fasthttp has sent all answers when it reads.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.inRequest {
+		n, err := c.Conn.Read(p)
+		if err == io.EOF { // fasthttp takes it for the end of a chunked body
+			err = io.ErrUnexpectedEOF
+		}
+		return n, err
+	}
+	if !c.phase.CompareAndSwap(busy, waiting) {
+		return 0, net.ErrClosed
+	}
+	n, err := c.Conn.Read(p)
+	if !c.phase.CompareAndSwap(waiting, busy) {
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// end closes the connection as soon as it has no request under way.
+func (c *conn) end() {
+	if c.phase.Swap(ending) == waiting {
+		_ = c.Conn.Close()
+	}
 }
 
 // Close closes the connection, at once or when the client has stopped sending.
-// A second Close cuts the first one's wait short.
 func (c *conn) Close() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) {
 		_ = half.CloseWrite()
@@ -65,41 +103,69 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// connections knows the open ones, so that they can be closed when the drain
-// is over: fasthttp's shutdown leaves them alone.
+// connections knows the open ones, so that they can be closed when the server
+// ends: fasthttp's shutdown leaves most of them alone.
 type connections struct {
-	mu     sync.Mutex
-	open   map[net.Conn]struct{}
-	closed chan struct{} // closed when closeAll was called and the last one is gone
+	mu       sync.Mutex
+	open     map[*conn]struct{}
+	draining bool
+	closed   chan struct{} // closed when closeAll was called and the last one is gone
 }
 
-func (c *connections) changed(conn net.Conn, state fasthttp.ConnState) {
-	if state != fasthttp.StateNew && state != fasthttp.StateClosed {
-		return // those are every request's; keep locks out of its way
+func (c *connections) changed(nc net.Conn, state fasthttp.ConnState) {
+	switch state {
+	case fasthttp.StateNew:
+		c.add(nc.(*conn))
+	case fasthttp.StateIdle: // every request's; keep locks out of its way
+		nc.(*conn).linger.Store(false)
+	case fasthttp.StateClosed:
+		c.remove(nc.(*conn))
 	}
+}
+
+func (c *connections) add(conn *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if state == fasthttp.StateNew {
-		c.open[conn] = struct{}{}
-		return
+	c.open[conn] = struct{}{}
+	if c.draining {
+		conn.end()
 	}
+}
+
+func (c *connections) remove(conn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.open, conn)
 	if c.closed != nil && len(c.open) == 0 {
 		close(c.closed)
 	}
 }
 
-// closeAll closes every connection and returns a channel that is closed when
-// they are all gone. It is called once, after the last connection was accepted.
+// drain ends connections, those to come included: at once when they have no
+// request under way, otherwise after it.
+func (c *connections) drain() {
+	c.mu.Lock()
+	c.draining = true
+	open := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	for _, conn := range open {
+		conn.end()
+	}
+}
+
+// closeAll closes every connection, without waiting for what a client still
+// sends, and returns a channel that is closed when they are all gone. It is
+// called once, after the last connection was accepted.
 func (c *connections) closeAll() <-chan struct{} {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = make(chan struct{})
 	if len(c.open) == 0 {
 		close(c.closed)
 	}
-	for conn := range c.open {
-		_ = conn.Close()
+	open := slices.Collect(maps.Keys(c.open))
+	c.mu.Unlock()
+	for _, conn := range open {
+		_ = conn.Conn.Close()
 	}
 	return c.closed
 }

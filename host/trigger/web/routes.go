@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
@@ -15,13 +14,10 @@ import (
 // healthPath is the one path that belongs to the host.
 const healthPath = "/healthz"
 
-// Binding is a route and the function behind it. Zero timeouts mean that the
-// event carries none.
+// Binding is a route and the function behind it.
 type Binding struct {
 	function.Route
-	Function        string
-	ResponseTimeout time.Duration // to the answer
-	Timeout         time.Duration // to the end
+	Function string
 }
 
 // table is an immutable set of routes.

@@ -167,6 +167,91 @@ func TestShutdownEndsWhatOutlastsTheDrain(t *testing.T) {
 	requireNothingRuns(t)
 }
 
+// TestShutdownDoesNotWaitForSilentClients: the drain is for requests, not for
+// connections without one.
+func TestShutdownDoesNotWaitForSilentClients(t *testing.T) {
+	for name, sent := range map[string]string{
+		"unused":                    "",
+		"half a request line":       "GET /x HT",
+		"half a header":             "GET /x HTTP/1.1\r\nHost: h\r\n",
+		"between requests":          request("GET", "/x", ""),
+		"half of the second header": request("GET", "/x", "") + "GET /x HTTP/1.1\r\nHo",
+		"a body that nobody wants":  "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, Options{Invoker: invoker(echo), Drain: 3 * time.Second}, bind("GET", "/x", "f"))
+			h.ask(t, request("GET", "/x", ""))
+			c := h.dial(t).send(sent)
+			if method, _, whole := strings.Cut(sent, "\r\n\r\n"); whole {
+				c.read(method)
+			}
+			require.NoError(t, h.stop())
+			require.NotContains(t, h.log.String(), "did not finish in time")
+			c.requireClosed()
+			requireNothingRuns(t)
+		})
+	}
+}
+
+// TestNoRequestIsLostBetweenTheDrainAndItsHandler stops the server under load:
+// whatever reached the function is answered.
+func TestNoRequestIsLostBetweenTheDrainAndItsHandler(t *testing.T) {
+	for range 20 {
+		var served atomic.Int32
+		inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+			served.Add(1)
+			return echo(ctx, ref, ev, reply)
+		}
+		h := start(t, Options{Invoker: invoker(inv)}, everything...)
+		var answered atomic.Int32
+		var load sync.WaitGroup
+		for range 8 {
+			c := h.dial(t)
+			load.Go(func() {
+				for {
+					if _, err := io.WriteString(c, request("POST", "/x", "body")); err != nil {
+						return
+					}
+					res, err := http.ReadResponse(c.r, nil)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, res.Body)
+					answered.Add(1)
+				}
+			})
+		}
+		for served.Load() < 100 {
+			runtime.Gosched()
+		}
+		require.NoError(t, h.stop())
+		load.Wait()
+		require.Equal(t, served.Load(), answered.Load())
+	}
+}
+
+// TestTheLastResortDoesNotLinger: connections that may wait for their clients
+// are closed at once when the drain is over.
+func TestTheLastResortDoesNotLinger(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	s := New(Options{})
+	for range 4 {
+		client, err := net.Dial("tcp", ln.Addr().String())
+		require.NoError(t, err)
+		defer client.Close()
+		accepted, err := ln.Accept()
+		require.NoError(t, err)
+		c := &conn{Conn: accepted}
+		c.linger.Store(true)
+		s.conns.changed(c, fasthttp.StateNew)
+	}
+	began := time.Now()
+	s.conns.closeAll()
+	require.Less(t, time.Since(began), lingerTime)
+}
+
 // requireNothingRuns waits until the goroutines of workers and connections, which
 // are done, are gone too.
 func requireNothingRuns(t *testing.T) {
@@ -256,13 +341,20 @@ func TestExpectedBodyOverTheLimitIsNotRead(t *testing.T) {
 // TestRefusedUploadIsToldWhy: a client that sends all of its body gets to read
 // the answer, which a reset connection would take from it.
 func TestRefusedUploadIsToldWhy(t *testing.T) {
-	h := start(t, Options{Invoker: invoker(echo)}, everything...)
+	signed := bind("POST", "/slack", "f")
+	signed.SlackSecret = "SIGNING"
+	h := start(t, Options{Invoker: invoker(echo)}, bind("POST", "/x", "f"), signed)
 	client := &http.Client{Timeout: patience}
-	for range 20 {
-		res, err := client.Post("http://"+h.addr+"/x", "text/plain", bytes.NewReader(make([]byte, abi.MaxBody+1)))
-		require.NoError(t, err)
-		require.Equal(t, 413, res.StatusCode)
-		require.NoError(t, res.Body.Close())
+	for range 10 {
+		for _, upload := range []struct {
+			path         string
+			size, status int
+		}{{"/x", abi.MaxBody + 1, 413}, {"/slack", slackMaxBody + 1, 413}, {"/slack", abi.MaxBody, 413}, {"/nowhere", abi.MaxBody, 404}} {
+			res, err := client.Post("http://"+h.addr+upload.path, "text/plain", bytes.NewReader(make([]byte, upload.size)))
+			require.NoError(t, err)
+			require.Equal(t, upload.status, res.StatusCode)
+			require.NoError(t, res.Body.Close())
+		}
 	}
 }
 

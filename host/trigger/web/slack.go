@@ -38,12 +38,8 @@ const (
 
 // admitSlack reports whether the request goes on to the function. Otherwise it
 // has answered it. It looks at the raw body, before anything parses it.
-func (s *Server) admitSlack(ctx *fasthttp.RequestCtx, r *route) bool {
-	body, h := ctx.Request.Body(), &ctx.Request.Header
-	if len(body) > slackMaxBody {
-		refuse(ctx, longSlackBody)
-		return false
-	}
+func (s *Server) admitSlack(ctx *fasthttp.RequestCtx, r *route, body []byte) bool {
+	h := &ctx.Request.Header
 	if isForm(h) && isSSLCheck(body) {
 		return false // an empty 200
 	}

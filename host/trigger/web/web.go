@@ -20,7 +20,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"spore/abi"
 	"spore/host/function"
 )
 
@@ -34,6 +33,11 @@ type Options struct {
 	Timeouts     Timeouts
 	Drain        time.Duration // how long Serve lets requests and functions finish when it ends; 10 s
 	MaxConns     int           // connections at once; 10000, each holds 16 KiB while its header is read
+
+	// MaxBodyBytes is the memory for request bodies of all connections; 256 MiB.
+	// A body takes what has come of it, at most doubled, and while its buffer
+	// grows the old one as well. Over it requests are answered 503.
+	MaxBodyBytes int64
 }
 
 // Timeouts bound what a slow client can hold. They don't bound functions.
@@ -57,6 +61,7 @@ type Server struct {
 	calls   sync.Pool
 	workers *workers
 	conns   connections
+	bodies  *bodies
 
 	// running is the context of every Invoke. It outlives the one of Serve by
 	// the drain.
@@ -78,11 +83,14 @@ func New(opt Options) *Server {
 	if opt.MaxConns == 0 {
 		opt.MaxConns = 10_000
 	}
+	if opt.MaxBodyBytes == 0 {
+		opt.MaxBodyBytes = 256 << 20
+	}
 	orDefault(&opt.Drain, 10*time.Second)
 	orDefault(&opt.Timeouts.Read, 30*time.Second)
 	orDefault(&opt.Timeouts.Write, 30*time.Second)
 	orDefault(&opt.Timeouts.Idle, 75*time.Second)
-	s := &Server{opt: opt, workers: newWorkers(), conns: connections{open: map[net.Conn]struct{}{}}}
+	s := &Server{opt: opt, workers: newWorkers(), bodies: newBodies(opt.MaxBodyBytes), conns: connections{open: map[*conn]struct{}{}}}
 	s.running, s.end = context.WithCancel(context.Background())
 	s.calls.New = func() any { return newCall(s) }
 	if err := s.SetRoutes(nil); err != nil {
@@ -98,7 +106,8 @@ func orDefault(d *time.Duration, value time.Duration) {
 }
 
 // Serve answers the connections of ln until ctx ends. It then stops accepting,
-// lets requests and functions that work on after their answer finish for at
+// closes connections without a request under way, one with half a header
+// included, lets requests and functions that work on after their answer finish for at
 // most Options.Drain, ends what is left, and returns nil. No connection and no
 // function runs then; fasthttp's sweeper of idle goroutines ends by itself
 // within 10 s. Another error means that ln failed. Serve closes ln and may be
@@ -120,6 +129,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	drain, cancel := context.WithTimeout(s.running, s.opt.Drain)
 	defer cancel()
+	s.conns.drain()
 	err := server.ShutdownWithContext(drain)
 	_ = ln.Close() // Shutdown has, unless it came before fasthttp knew of it
 	<-served
@@ -148,17 +158,20 @@ func (s *Server) endAll() {
 
 func (s *Server) fasthttpServer() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:            s.handle,
-		ErrorHandler:       s.refuseUnreadable,
-		ConnState:          s.conns.changed,
-		Logger:             printer{s.opt.Log},
-		ReadTimeout:        s.opt.Timeouts.Read,
-		WriteTimeout:       s.opt.Timeouts.Write,
-		IdleTimeout:        s.opt.Timeouts.Idle,
-		ReadBufferSize:     headerBytes,
-		MaxRequestBodySize: abi.MaxBody,
-		Concurrency:        s.opt.MaxConns,
-		CloseOnShutdown:    true,
+		Handler:         s.handle,
+		ErrorHandler:    s.refuseUnreadable,
+		ConnState:       s.conns.changed,
+		Logger:          printer{s.opt.Log},
+		ReadTimeout:     s.opt.Timeouts.Read,
+		WriteTimeout:    s.opt.Timeouts.Write,
+		IdleTimeout:     s.opt.Timeouts.Idle,
+		ReadBufferSize:  headerBytes,
+		Concurrency:     s.opt.MaxConns,
+		CloseOnShutdown: true,
+		// fasthttp reads one byte of a body, and body.go the rest.
+		StreamRequestBody:  true,
+		MaxRequestBodySize: 1,
+		HeaderReceived:     dontWaitForLongBodies,
 		// A form must reach the function, and its signature's check, byte for byte.
 		DisablePreParseMultipartForm: true,
 		// Not a word about us, and no header that a function did not ask for.
