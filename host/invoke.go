@@ -19,7 +19,6 @@ import (
 	"spore/abi"
 	"spore/host/config"
 	"spore/host/function"
-	"spore/host/telemetry"
 	"spore/host/trigger/web"
 )
 
@@ -226,7 +225,7 @@ func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 // A signature is not checked: nobody else can have sent it.
 func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
 	errOut := cmd.ErrOrStderr()
-	log, writer := telemetry.NewLogger(errOut, logHandler("text", errOut))
+	log, writer := newLogger("text", errOut)
 	defer background(writer.Run)()
 	h, err := newHost(cfg, log, time.Now)
 	if err != nil {

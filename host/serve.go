@@ -19,7 +19,6 @@ import (
 
 	"spore/host/config"
 	"spore/host/function"
-	"spore/host/telemetry"
 	"spore/host/trigger/web"
 )
 
@@ -72,7 +71,7 @@ func serve(ctx context.Context, opt serveOptions) error {
 		return fmt.Errorf("%w; set listen in %s to a free address", err, opt.config)
 	}
 	defer listener.Close()
-	log, writer := telemetry.NewLogger(opt.logs, logHandler(cfg.Host.Log, opt.logs))
+	log, writer := newLogger(cfg.Host.Log, opt.logs)
 	defer background(writer.Run)()
 	h, err := newHost(cfg, log, opt.now)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+
+	"spore/host/telemetry"
 )
 
 // isTerminal reports whether w shows what is written to a person.
@@ -41,6 +43,27 @@ func logHandler(form string, out io.Writer) func(io.Writer) slog.Handler {
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
 }
 
+// newLogger returns the log to out in the given form, and the writer to run. On a
+// terminal each write wipes the line of progress that may stand there.
+func newLogger(form string, out io.Writer) (*slog.Logger, *telemetry.Writer) {
+	handler := logHandler(form, out)
+	if isTerminal(out) {
+		out = wiping{out}
+	}
+	return telemetry.NewLogger(out, handler)
+}
+
+type wiping struct{ io.Writer }
+
+func (w wiping) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, wipe); err != nil {
+		return 0, err
+	}
+	return w.Writer.Write(p)
+}
+
+const wipe = "\r\x1b[K"
+
 // progress shows on a terminal that something slow is going on. It begins after
 // half a second and is wiped by stop, which must be called once.
 func progress(w io.Writer, what string) (stop func()) {
@@ -65,9 +88,9 @@ func spin(w io.Writer, what string, quit <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			fmt.Fprintf(w, "\r\x1b[K%s … %s", what, seconds(time.Since(start)))
+			fmt.Fprintf(w, "%s%s … %s", wipe, what, seconds(time.Since(start)))
 		case <-quit:
-			fmt.Fprint(w, "\r\x1b[K")
+			fmt.Fprint(w, wipe)
 			return
 		}
 	}
