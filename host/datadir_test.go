@@ -41,6 +41,7 @@ func TestLinesToPasteFitTheirRoutes(t *testing.T) {
 	s := &server{address: "127.0.0.1:8080"}
 	for want, r := range map[string]function.Route{
 		"curl http://127.0.0.1:8080/a":                      {Method: "GET", Path: "/a"},
+		"curl http://127.0.0.1:8080/a/name/rest":            {Method: "GET", Path: "/a/{name}/{rest:*}"},
 		"curl -X POST http://127.0.0.1:8080/a":              {Method: "POST", Path: "/a"},
 		"curl --data @x.json http://127.0.0.1:8080/a":       {Method: "POST", Path: "/a", Example: "--data @x.json"},
 		"curl -X PUT --data @x.json http://127.0.0.1:8080/": {Method: "PUT", Path: "/", Example: "--data @x.json"},

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -212,6 +213,9 @@ func (s *server) printRoutes() {
 	fmt.Fprintln(s.opt.out)
 }
 
+// samplePath finds the parameters of a path; their names stand in for values.
+var samplePath = regexp.MustCompile(`\{(\w+)[^}]*\}`)
+
 // tryLine is a command that makes a request to the route when pasted.
 func (s *server) tryLine(name string, r function.Route) string {
 	if r.SlackSecret != "" {
@@ -228,5 +232,5 @@ func (s *server) tryLine(name string, r function.Route) string {
 	if r.Example != "" {
 		words = append(words, r.Example)
 	}
-	return strings.Join(append(words, "http://"+s.address+r.Path), " ")
+	return strings.Join(append(words, "http://"+s.address+samplePath.ReplaceAllString(r.Path, "$1")), " ")
 }

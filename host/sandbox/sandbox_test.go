@@ -108,7 +108,7 @@ func TestKindOfFailure(t *testing.T) {
 			_, stats, err := ask(t, img, abi.Event{Path: path}, limit)
 			require.Equal(t, want, function.KindOf(err), "%v", err)
 			require.False(t, stats.Answered)
-			require.Less(t, time.Since(start), limit+time.Second)
+			require.Less(t, time.Since(start), limit+10*time.Second, "it ended late, or by something else")
 			require.Equal(t, "1", text(t, img, "/count"), "the next request is clean")
 			t.Log(err)
 		})
