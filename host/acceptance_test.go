@@ -25,6 +25,7 @@ import (
 // TestAlertsAnswersEveryRowOfTheReferenceTable asks the alerts function for the
 // day of every row, through the listener, and compares event by event.
 func TestAlertsAnswersEveryRowOfTheReferenceTable(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, `
 [function.alerts]
 source = "ROOT/modules/alerts"
@@ -228,6 +229,7 @@ func TestFlippedBitsAreRefused(t *testing.T) {
 // TestTheWorkedAlertThroughGrantedUpstreams asks the alert of alerts.md with both
 // of its services answered by a local stand-in, which must be called once each.
 func TestTheWorkedAlertThroughGrantedUpstreams(t *testing.T) {
+	t.Parallel()
 	var calls atomic.Int64
 	answer := func(file string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -278,6 +280,7 @@ method = "POST"
 }
 
 func TestAThousandRequestsToACounterAllAnswerOne(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	for range 1000 {
 		require.Equal(t, "1", h.get("/count").body)
@@ -287,6 +290,7 @@ func TestAThousandRequestsToACounterAllAnswerOne(t *testing.T) {
 // TestTenUpstreamsAreCalledAtOnce lets a handler call ten slow upstreams from ten
 // goroutines with plain net/http, through the host's own rules for outbound calls.
 func TestTenUpstreamsAreCalledAtOnce(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	var open, peak int
 	count := func(by int) {

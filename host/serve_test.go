@@ -36,6 +36,7 @@ method = "POST"
 `
 
 func TestAnswersOfABadFunction(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	for path, want := range map[string]struct {
 		status int
@@ -68,6 +69,7 @@ func TestAnswersOfABadFunction(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe+"[[function.probe.route]]\npath = \"/only/get\"\n"), time.Now)
 	require.Equal(t, 404, h.get("/no/such/route").status)
 	wrong := h.post("/only/get", "")
@@ -87,6 +89,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestLogsCarryWhatTheGuestSaid(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	id := h.get("/log").header.Get("X-Spore-Request-Id")
 	for _, text := range []string{"to stderr", "to stdout", "structured"} {
@@ -105,6 +108,7 @@ func TestLogsCarryWhatTheGuestSaid(t *testing.T) {
 }
 
 func TestDeploysThatAreRefused(t *testing.T) {
+	t.Parallel()
 	init := func(mode string) string {
 		return strings.Replace(probe, `timeout = "1s"`, `init_timeout = "300ms"`+"\n"+`env = { PROBE_INIT = "`+mode+`" }`, 1)
 	}
@@ -126,6 +130,7 @@ func TestDeploysThatAreRefused(t *testing.T) {
 }
 
 func TestASecondHostOnTheSameDataIsRefusedByName(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	var out, logs buffer
 	err := serve(t.Context(), serveOptions{config: filepath.Join(h.dir, "functions.toml"), out: &out, logs: &logs, now: time.Now})
@@ -133,6 +138,7 @@ func TestASecondHostOnTheSameDataIsRefusedByName(t *testing.T) {
 }
 
 func TestStopDrainsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, strings.Replace(probe, `"1s"`, `"5s"`, 1)), time.Now)
 	early := make(chan reply)
 	go func() { early <- h.get("/early") }()
@@ -170,6 +176,7 @@ func dribble(t *testing.T, path string, content []byte) {
 // ask without a pause. No request may fail, and none that begins after a version
 // was announced may be answered by an older one.
 func TestTwentySwapsUnderLoad(t *testing.T) {
+	t.Parallel()
 	const swaps, variants = 20, 3
 	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")
 	file := filepath.Join(dir, "hello.wasm")
@@ -210,6 +217,7 @@ func TestTwentySwapsUnderLoad(t *testing.T) {
 }
 
 func TestABrokenModuleLeavesTheOldVersionServing(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")
 	wasm, greeting := variant(t, 0)
 	file := filepath.Join(dir, "hello.wasm")
@@ -224,6 +232,7 @@ func TestABrokenModuleLeavesTheOldVersionServing(t *testing.T) {
 }
 
 func TestAChangedConfigurationIsANewVersion(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	require.NotContains(t, h.get("/env").body, "COLOUR=")
 	writeConfig(t, h.dir, strings.Replace(probe, "timeout", "env = { COLOUR = \"blue\" }\ntimeout", 1))
@@ -232,6 +241,7 @@ func TestAChangedConfigurationIsANewVersion(t *testing.T) {
 }
 
 func TestAChangedSourceIsANewVersion(t *testing.T) {
+	t.Parallel()
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
 	source := t.TempDir()
@@ -265,6 +275,7 @@ func main() {
 // TestARenamedFunctionLosesNoRequest moves one route between two function names
 // under load.
 func TestARenamedFunctionLosesNoRequest(t *testing.T) {
+	t.Parallel()
 	named := func(name string) string {
 		return "[function." + name + "]\nsource = \"ROOT/modules/hello\"\n[[function." + name + ".route]]\npath = \"/\"\n"
 	}
@@ -290,6 +301,7 @@ func TestARenamedFunctionLosesNoRequest(t *testing.T) {
 }
 
 func TestAChangedSecretsSourceReachesFunctionsThatServe(t *testing.T) {
+	t.Parallel()
 	const toml = "[secrets]\nfile = \"FILE\"\n[function.members]\nsource = \"ROOT/modules/members\"\nsecrets = [\"MEMBERS_API_TOKEN\"]\n[[function.members.route]]\npath = \"/m\"\n"
 	dir := newDir(t, strings.Replace(toml, "FILE", "a.toml", 1))
 	for name, token := range map[string]string{"a.toml": "first-token", "b.toml": "second-token"} {
@@ -310,6 +322,7 @@ func TestAChangedSecretsSourceReachesFunctionsThatServe(t *testing.T) {
 }
 
 func TestStoppingDuringTheFirstDeployIsNoError(t *testing.T) {
+	t.Parallel()
 	dir := newDir(t, strings.Replace(probe, "timeout", "env = { PROBE_INIT = \"sleep\" }\ntimeout", 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(500*time.Millisecond, cancel)
@@ -319,6 +332,7 @@ func TestStoppingDuringTheFirstDeployIsNoError(t *testing.T) {
 }
 
 func TestAFileBesideGoModIsNoChange(t *testing.T) {
+	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
@@ -343,6 +357,7 @@ func TestAFileBesideGoModIsNoChange(t *testing.T) {
 }
 
 func TestGuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	h := &host{log: slog.New(slog.NewJSONHandler(&out, nil))}
 	h.guestLog("f", func() int { return 1 })("r-1", abi.LogRecord{Message: "\x1b[2Jcleared\r\n", Attrs: abi.Pairs{{Name: "level", Value: "ERROR"}, {Name: "function", Value: "other"}}})
