@@ -35,12 +35,17 @@ type Options struct {
 	// Prove compares all memory and globals after every restore and panics on a
 	// difference. It is for tests: it costs a pass over the memory each time.
 	Prove bool
+	// Unisolated leaves an instance that has served as the event left it, for the
+	// next one to find. It is for measurements that need to know what restoring
+	// costs, and for nothing else.
+	Unisolated bool
 }
 
 // Engine prepares images. It is safe for concurrent use.
 type Engine struct {
 	images string
 	prove  bool
+	reuse  bool
 	now    func() time.Time
 	start  time.Time // zero point of the guests' monotonic clock
 	cache  wazero.CompilationCache
@@ -49,7 +54,7 @@ type Engine struct {
 // Open returns an Engine over opt.Directory. The caller closes it after the
 // last of its images.
 func Open(opt Options) (*Engine, error) {
-	e := &Engine{images: filepath.Join(opt.Directory, "images"), now: opt.Now, start: time.Now(), prove: opt.Prove}
+	e := &Engine{images: filepath.Join(opt.Directory, "images"), now: opt.Now, start: time.Now(), prove: opt.Prove, reuse: opt.Unisolated}
 	if e.now == nil {
 		e.now = time.Now
 	}

@@ -99,6 +99,10 @@ func (sb *Sandbox) recycle(err error) (pages int) {
 	if kind := function.KindOf(err); snap == nil || kind != abi.None && kind != abi.GuestError {
 		return -1
 	}
+	if sb.img.engine.reuse {
+		sb.again = true
+		return 0
+	}
 	pages, sb.again = sb.inst.restore(snap)
 	if sb.again && sb.img.engine.prove && sb.inst.differs(snap) {
 		panic("sandbox: internal error: a restored sandbox differs from its snapshot")
