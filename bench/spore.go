@@ -15,9 +15,8 @@ const memoryMax = 64 << 20
 
 // spore runs a module the way the host does, without the network around it.
 type spore struct {
-	engine *sandbox.Engine
-	image  *sandbox.Image
-	body   []byte
+	image *sandbox.Image
+	body  []byte
 }
 
 func newSpore(ctx context.Context, dir string, wasm, body []byte) (*spore, error) {
@@ -27,15 +26,13 @@ func newSpore(ctx context.Context, dir string, wasm, body []byte) (*spore, error
 	}
 	image, err := engine.Prepare(ctx, wasm, sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute})
 	if err != nil {
-		_ = engine.Close()
 		return nil, err
 	}
-	return &spore{engine, image, body}, nil
+	return &spore{image, body}, nil
 }
 
 func (s *spore) close() {
 	s.image.Close()
-	_ = s.engine.Close()
 }
 
 // serve answers one request in a fresh sandbox.

@@ -133,6 +133,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	}
 	digest := identity(spec, wasm)
 	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
+		was.live.Image.Touch()
 		kept := *was
 		kept.spec = *spec // routes may have changed
 		return &kept, nil

@@ -29,7 +29,6 @@ func openEngine(tb testing.TB, opt sandbox.Options) *sandbox.Engine {
 	opt.Prove = true
 	e, err := sandbox.Open(opt)
 	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = e.Close() })
 	return e
 }
 

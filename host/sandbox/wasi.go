@@ -142,9 +142,9 @@ func clockTimeGet(r *run, mem guestMemory, a []uint64) errno {
 	var t int64
 	switch uint32(a[0]) {
 	case 0:
-		t = r.img.engine.now().UnixNano()
+		t = r.img.engine.opt.Now().UnixNano()
 	case 1:
-		t = r.img.monotonic()
+		t = r.inst.res.monotonic()
 	default:
 		return errInval
 	}
@@ -155,12 +155,12 @@ func randomGet(_ *run, mem guestMemory, a []uint64) errno {
 	if uint32(a[1]) > maxRandom {
 		return errInval
 	}
-	view, ok := mem.read(uint32(a[0]), uint32(a[1]))
-	if !ok {
+	if _, ok := mem.read(uint32(a[0]), uint32(a[1])); !ok {
 		return errFault
 	}
-	fillEntropy(view)
-	return success
+	random := make([]byte, uint32(a[1])) // the kernel writes here, and never to guest memory (thread.go)
+	fillEntropy(random)
+	return mem.put(a[0], random)
 }
 
 func schedYield(r *run, _ guestMemory, _ []uint64) errno {

@@ -66,6 +66,7 @@ func Report(requestID string, s function.Stats, err error) string {
 	b = append(b, " MB\tMax Memory Used: "...)
 	b = strconv.AppendInt(b, (s.MemoryUsed+1<<20-1)>>20, 10)
 	b = appendMillis(append(b, " MB\tRestore Duration: "...), s.Restore)
+	b = appendMillis(append(b, "\tCPU Time: "...), s.CPU)
 	if s.DirtyPages >= 0 {
 		b = strconv.AppendInt(append(b, "\tDirty Pages: "...), int64(s.DirtyPages), 10)
 	}
