@@ -172,10 +172,10 @@ func dribble(t *testing.T, path string, content []byte) {
 	}
 }
 
-// TestTwentySwapsUnderLoad replaces a module's file twenty times while clients
+// TestM6TwentySwapsUnderLoad replaces a module's file twenty times while clients
 // ask without a pause. No request may fail, and none that begins after a version
 // was announced may be answered by an older one.
-func TestTwentySwapsUnderLoad(t *testing.T) {
+func TestM6TwentySwapsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const swaps, variants = 20, 3
 	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")
@@ -216,7 +216,7 @@ func TestTwentySwapsUnderLoad(t *testing.T) {
 	t.Logf("%d requests during %d swaps", asked.Load(), swaps)
 }
 
-func TestABrokenModuleLeavesTheOldVersionServing(t *testing.T) {
+func TestM6ABrokenModuleLeavesTheOldVersionServing(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")
 	wasm, greeting := variant(t, 0)
@@ -356,7 +356,7 @@ func TestAFileBesideGoModIsNoChange(t *testing.T) {
 	}
 }
 
-func TestGuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
+func TestG12GuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	h := &host{log: slog.New(slog.NewJSONHandler(&out, nil))}

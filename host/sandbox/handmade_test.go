@@ -12,16 +12,19 @@ import (
 // handmade builds small modules from calls of host functions, for what no Go
 // guest would do. A module checks every result itself and traps on a wrong one.
 type handmade struct {
-	init    []step // before get_next_request; the call that freezes is added
-	serve   []step
-	data    map[uint32][]byte
-	globals [][]byte          // items of the global section
-	imports [][]byte          // further items of the import section, none of them functions
-	random  int32             // export spore_random, which returns this; 0 for no export
-	noInit  bool              // main returns without asking for a request
-	names   map[string]string // import names to use instead
-	types   map[string]string // parameters of imports to use instead
-	exports map[string]string // exports to add or change ("memory", "start", "serve", "random", "global"), or take away ("")
+	init     []step // before get_next_request; the call that freezes is added
+	serve    []step
+	data     map[uint32][]byte
+	globals  [][]byte          // items of the global section
+	imports  [][]byte          // further items of the import section, none of them functions
+	table    [][]byte          // items of the table section
+	elements [][]byte          // items of the element section
+	min      byte              // pages of memory to begin with; one when zero
+	random   int32             // export spore_random, which returns this; 0 for no export
+	noInit   bool              // main returns without asking for a request
+	names    map[string]string // import names to use instead
+	types    map[string]string // parameters of imports to use instead
+	exports  map[string]string // exports to add or change ("memory", "start", "serve", "random", "global"), or take away ("")
 }
 
 // step is one call, or instructions: its arguments, and the result it must have.
@@ -229,9 +232,11 @@ func (m handmade) bytes() []byte {
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
 		section(3, vec(leb(first), leb(first), leb(first+1))),
-		section(5, oneMemory),
+		section(4, vec(m.table...)),
+		section(5, []byte{1, 0, max(1, m.min)}),
 		section(6, vec(m.globals...)),
 		section(7, vec(m.exportSection(first)...)),
+		section(9, vec(m.elements...)),
 		section(10, vec(body(start), body(m.code(m.serve)), body(random))),
 		section(11, vec(m.dataSection()...)))
 }

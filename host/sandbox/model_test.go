@@ -211,16 +211,17 @@ func when(at, value int32, steps []step) []step {
 	return slices.Concat([]step{raw(condition...)}, steps, []step{raw(0x0f, 0x0b)})                           // return; end
 }
 
-// TestRandomSequencesOfCalls has guests make random calls and compares every
+// TestG16RandomSequencesOfCalls has guests make random calls and compares every
 // answer, and every event's end, with the model. A module holds many sequences,
 // because modules cost more than events; the realtime clock says which is meant.
-func TestRandomSequencesOfCalls(t *testing.T) {
-	const modules, sequences, which = 200, 15, 0x600
+func TestG16RandomSequencesOfCalls(t *testing.T) {
+	const sequences, which = 15, 0x600
+	modules := times(200, 17_000) // 10^6 calls
 	var clock int64
 	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Now: func() time.Time { return time.Unix(0, clock) }})
 	ev := abi.Event{RequestID: "r", DeadlineMS: 1, Entropy: [32]byte{1}, Body: []byte("0123456789")}
 	size := int32(len(abi.AppendEvent(nil, &ev)))
-	outcomes := map[abi.Kind]int{}
+	outcomes, calls := map[abi.Kind]int{}, 0
 	for seed := range uint64(modules) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		guest := handmade{init: randomSteps(r, &model{}, 4), serve: []step{call("clock_time_get", 0, 0, 0, which)}}
@@ -232,6 +233,7 @@ func TestRandomSequencesOfCalls(t *testing.T) {
 			guest.serve = append(guest.serve, when(which, i, steps[i])...)
 			want = append(want, m.outcome())
 			outcomes[m.outcome()]++
+			calls += len(steps[i])
 		}
 		img, err := e.Prepare(t.Context(), guest.bytes(), capable())
 		require.NoError(t, err, "module %d, init %v", seed, guest.init)
@@ -242,7 +244,7 @@ func TestRandomSequencesOfCalls(t *testing.T) {
 		}
 		img.Close()
 	}
-	t.Log(outcomes)
+	t.Logf("%d calls; %v", calls, outcomes)
 	for _, kind := range []abi.Kind{abi.None, abi.GuestError, abi.OutOfOrder, abi.NoAnswer} {
 		require.Greater(t, outcomes[kind], modules*sequences/30, "%v", kind)
 	}

@@ -47,9 +47,33 @@ func TestModulesThatAreAccepted(t *testing.T) {
 	}
 }
 
-// TestFailedInitialisations are those of a Go guest: none goes live, and the
+// TestM8NothingIsGrantedInInitialisation has a Go guest ask for a secret and for
+// a call, both granted to its requests, before it has asked for one.
+func TestM8NothingIsGrantedInInitialisation(t *testing.T) {
+	var said []string
+	s := settings()
+	s.Capabilities = capable().Capabilities
+	s.HTTP = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+		t.Error("a call was made")
+		return abi.HTTPHead{Kind: abi.Denied}, nil
+	}
+	s.Secret = func(string) ([]byte, error) {
+		t.Error("a secret was looked up")
+		return nil, nil
+	}
+	s.Log = func(_ string, rec abi.LogRecord) { said = append(said, rec.Message) }
+	s.Env = map[string]string{"PROBE_INIT": "ask"}
+	img, err := openEngine(t, sandbox.Options{Directory: t.TempDir()}).Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+	require.NoError(t, err)
+	defer img.Close()
+	require.Len(t, said, 3)
+	require.Contains(t, said[0], "denied")
+	require.Contains(t, said[1], "denied")
+}
+
+// TestM8FailedInitialisations are those of a Go guest: none goes live, and the
 // error has what it said on standard error.
-func TestFailedInitialisations(t *testing.T) {
+func TestM8FailedInitialisations(t *testing.T) {
 	for mode, want := range map[string]struct {
 		kind abi.Kind
 		text string
@@ -59,6 +83,7 @@ func TestFailedInitialisations(t *testing.T) {
 		"exit":   {abi.Exited, "status 3: cannot find my configuration"},
 		"return": {abi.Exited, "status 0"},
 		"panic":  {abi.Exited, "no luck today"},
+		"grow":   {abi.OutOfMemory, "the memory limit was reached"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			s := settings()
@@ -75,10 +100,10 @@ func TestFailedInitialisations(t *testing.T) {
 	}
 }
 
-// TestEverySandboxStandsAtTheSnapshot keeps the state of initialisation in memory,
+// TestS1EverySandboxStandsAtTheSnapshot keeps the state of initialisation in memory,
 // in its size and in mutable globals of all four types. Each event finds it and
 // ruins it.
-func TestEverySandboxStandsAtTheSnapshot(t *testing.T) {
+func TestS1EverySandboxStandsAtTheSnapshot(t *testing.T) {
 	const state, grown = 0x6000, memorySize + 0x6000
 	globals := func(v byte) step {
 		return raw(0x41, v, 0x24, 0, 0x42, v, 0x24, 1, // i32, i64
@@ -173,9 +198,9 @@ func TestBodyReadInPieces(t *testing.T) {
 	}
 }
 
-// TestTheHostCopiesWhatItReads overwrites every frame right after the call it was
+// TestG15TheHostCopiesWhatItReads overwrites every frame right after the call it was
 // for. The host looks at them when the guest is done.
-func TestTheHostCopiesWhatItReads(t *testing.T) {
+func TestG15TheHostCopiesWhatItReads(t *testing.T) {
 	request := abi.HTTPRequest{Method: "PUT", URL: "https://example.test/", Headers: abi.Pairs{{Name: "a", Value: "b"}}, Body: []byte("sent")}
 	record := abi.LogRecord{Message: "hello", Attrs: abi.Pairs{{Name: "k", Value: "v"}}}
 	report := abi.Error{Type: "Oops", Message: "by hand", Stack: "main.go:1"}
@@ -213,10 +238,10 @@ func TestTheHostCopiesWhatItReads(t *testing.T) {
 	require.Equal(t, "TOKEN", secret)
 }
 
-// TestClocksAfterARestore has a guest read its monotonic clock before the freeze,
+// TestS5ClocksAfterARestore has a guest read its monotonic clock before the freeze,
 // and both clocks after it. The second host finds the snapshot of one that had run
 // for an hour.
-func TestClocksAfterARestore(t *testing.T) {
+func TestS5ClocksAfterARestore(t *testing.T) {
 	const before, after, real = 0x6000, 0x6008, 0x6010
 	prefix, ptr, length := answerWith(24, before)
 	guest := handmade{
@@ -270,7 +295,7 @@ func (l *logged) take(_ string, rec abi.LogRecord) {
 	l.bytes += len(rec.Message)
 }
 
-func TestLogOverTheBudget(t *testing.T) {
+func TestG11LogOverTheBudget(t *testing.T) {
 	const lines = 100_000 // of the probe's flood, 100 bytes each
 	var got logged
 	s := settings()
@@ -283,8 +308,8 @@ func TestLogOverTheBudget(t *testing.T) {
 	require.Equal(t, lines, got.lines+got.dropped)
 }
 
-// TestEmptyRecordsUseTheLogBudgetToo: each is a line of the host's log.
-func TestEmptyRecordsUseTheLogBudgetToo(t *testing.T) {
+// TestG11EmptyRecordsUseTheLogBudgetToo: each is a line of the host's log.
+func TestG11EmptyRecordsUseTheLogBudgetToo(t *testing.T) {
 	const records = 3000
 	empty := abi.AppendLogRecord(nil, &abi.LogRecord{})
 	guest := handmade{data: map[uint32][]byte{logAt: empty}, serve: []step{take(anyResult)}}

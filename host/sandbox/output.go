@@ -27,7 +27,8 @@ type output struct {
 
 var streamNames = [2]string{"stdout", "stderr"}
 
-// write takes p as written to stream 0 (stdout) or 1 (stderr).
+// write takes p as written to stream 0 (stdout) or 1 (stderr). What is too long for
+// a line goes on in the next one.
 func (o *output) write(r *run, stream int, p []byte) {
 	if stream == 1 {
 		o.last = append(o.last, p...)
@@ -35,14 +36,17 @@ func (o *output) write(r *run, stream int, p []byte) {
 	}
 	buf := &o.streams[stream]
 	for len(p) > 0 {
-		line, rest, ended := bytes.Cut(p, []byte("\n"))
-		line = line[:min(len(line), maxLineBytes-buf.Len())]
+		room := p[:min(len(p), maxLineBytes-buf.Len())]
+		line, _, ended := bytes.Cut(room, []byte("\n"))
 		buf.Write(line)
 		if !ended && buf.Len() < maxLineBytes {
 			return
 		}
 		o.line(r, stream)
-		p = rest
+		p = p[len(line):]
+		if ended {
+			p = p[1:]
+		}
 	}
 }
 

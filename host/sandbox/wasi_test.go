@@ -61,10 +61,10 @@ func TestWASIFunctionsNotOffered(t *testing.T) {
 	require.Equal(t, abi.Exited, function.KindOf(err), "%v", err)
 }
 
-// TestHostilePointersToWASI gives every function that is offered every corner of
+// TestG14HostilePointersToWASI gives every function that is offered every corner of
 // the address space, as descriptors, counts and sizes too. The guest, which has
 // answered before, goes on to its end.
-func TestHostilePointersToWASI(t *testing.T) {
+func TestG14HostilePointersToWASI(t *testing.T) {
 	corners := []int32{0, 1, 8, memorySize - 1, memorySize, memorySize + 1, math.MaxInt32, math.MinInt32, -1, eventAt}
 	for _, name := range offered {
 		if name == procExit {

@@ -20,9 +20,9 @@ func headers(n int, name, value string) abi.Pairs {
 	return pairs
 }
 
-// TestBadGuestResponses: nothing of a bad answer is on the wire, and the
+// TestG13BadGuestResponses: nothing of a bad answer is on the wire, and the
 // connection is in step for the next request, which was sent already.
-func TestBadGuestResponses(t *testing.T) {
+func TestG13BadGuestResponses(t *testing.T) {
 	header := func(name, value string) abi.Result { return abi.Result{Headers: headers(1, name, value)} }
 	tests := map[string]abi.Result{
 		"status 42":                     {Status: 42},

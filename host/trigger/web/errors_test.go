@@ -59,9 +59,9 @@ func TestStatusOfKind(t *testing.T) {
 	}
 }
 
-// TestErrorsShowNoCause: the client gets a request id to ask with, and nothing of
+// TestS8ErrorsShowNoCause: the client gets a request id to ask with, and nothing of
 // what the host knows. The Invoker has logged that.
-func TestErrorsShowNoCause(t *testing.T) {
+func TestS8ErrorsShowNoCause(t *testing.T) {
 	report := abi.Error{Type: "PlantedType", Message: "planted message", Stack: "planted stack"}
 	for name, err := range map[string]error{
 		"the function's own error": &function.Error{Kind: abi.GuestError, Op: "planted op", Err: &function.Guest{Report: report}},

@@ -15,16 +15,21 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unsafe"
 
 	"spore/guest"
+	"spore/guest/fetch"
+	"spore/guest/secret"
 )
 
 var (
 	counter   int
 	heap      = map[string]int{}
 	startedAt = time.Now()
+	ownSeed   = rand.New(rand.NewPCG(rand.Uint64(), 1)) // frozen with its state
+	ticker    *time.Ticker
 )
 
 func main() {
@@ -55,6 +60,29 @@ func initMode(mode string) {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "grow":
+		grow()
+	case "ask":
+		ask()
+	case "tick":
+		ticker = time.NewTicker(10 * time.Millisecond)
+		<-ticker.C
+	}
+}
+
+// ask asks for what a module cannot have before its first request.
+func ask() {
+	_, err := secret.Get("TOKEN")
+	fmt.Println("secret:", err)
+	_, err = fetch.Get(context.Background(), "https://example.test/")
+	fmt.Println("call:", err)
+}
+
+func grow() {
+	var kept [][]byte
+	for {
+		kept = append(kept, make([]byte, 1<<20))
+		runtime.KeepAlive(kept)
 	}
 }
 
@@ -66,6 +94,15 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Text(strconv.Itoa(counter + len(heap) - 1)), nil
 	case "random":
 		return guest.Text(draw()), nil
+	case "own-seed":
+		return guest.Text(strconv.FormatUint(ownSeed.Uint64(), 10)), nil
+	case "ticks":
+		start, n := time.Now(), 0
+		for time.Since(start) < 55*time.Millisecond {
+			<-ticker.C
+			n++
+		}
+		return guest.Text(strconv.Itoa(n)), nil
 	case "echo":
 		return guest.Result{Status: 201, ContentType: ev.ContentType, Body: ev.Body, Headers: ev.Headers}, nil
 	case "body":
@@ -83,6 +120,11 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		copy(big[len(big)-len(ev.Body):], ev.Body)
 		marks = append(marks, big)
 		return guest.Text("marked"), nil
+	case "mark-and-spin":
+		mark(ev.Body)
+		for {
+			counter++
+		}
 	case "look":
 		for i := range ev.Body {
 			ev.Body[i] = ^ev.Body[i] // the copy in the event's own buffer, which is not counted
@@ -113,12 +155,12 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Result{}, errors.New("no such alert")
 	case "deadlock":
 		<-make(chan int)
+	case "map":
+		writeTwice(map[int]int{})
+	case "unlock":
+		new(sync.Mutex).Unlock()
 	case "grow":
-		var kept [][]byte
-		for {
-			kept = append(kept, make([]byte, 1<<20))
-			runtime.KeepAlive(kept)
-		}
+		grow()
 	case "recurse":
 		return guest.Text(strconv.Itoa(recurse(1))), nil
 	case "early":
@@ -168,6 +210,14 @@ func draw() string {
 	return fmt.Sprint(rand.Uint64(), " ", mrand.Uint64(), " ", maphash.String(maphash.MakeSeed(), "x"), " ", hex.EncodeToString(key[:]))
 }
 
+// writeTwice does what the runtime reports as concurrent map writes: the map's
+// own mark of a write under way stands at byte 34 of its header.
+func writeTwice(m map[int]int) {
+	header := *(*unsafe.Pointer)(unsafe.Pointer(&m))
+	*(*byte)(unsafe.Add(header, 34)) = 1
+	m[1] = 1
+}
+
 //go:noinline
 func recurse(n int) int { return recurse(n+1) + 1 }
 
@@ -203,7 +253,7 @@ func occurrences(b []byte) int {
 		if i < 0 {
 			return n
 		}
-		if uintptr(at+i)+1 != own { // memory begins at address 1
+		if uintptr(at+i)+firstAddress != own {
 			n++
 		}
 		at += i + 1
@@ -213,7 +263,11 @@ func occurrences(b []byte) int {
 //go:linkname currentMemory runtime.currentMemory
 func currentMemory() int32
 
-// linearMemory is all of it but address 0, which Go takes for nil.
+// firstAddress is the lowest one that Go takes for a pointer. Its linker puts
+// nothing below.
+const firstAddress = 4096
+
+// linearMemory is all of it from firstAddress on.
 func linearMemory() []byte {
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(nil), 1)), int(currentMemory())<<16-1)
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(nil), firstAddress)), int(currentMemory())<<16-firstAddress)
 }

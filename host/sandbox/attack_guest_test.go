@@ -1,0 +1,369 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/sandbox"
+)
+
+// TestG5SleepersAreReleasedAtTheDeadline has a thousand Go guests sleep for an
+// hour at once.
+func TestG5SleepersAreReleasedAtTheDeadline(t *testing.T) {
+	const sleepers = 1000
+	img := prepare(t, settings())
+	text(t, img, "/count") // the image is in memory
+	goroutines := runtime.NumGoroutine()
+	before := atRest(t, "RssAnon")
+	end := time.Now().Add(3 * time.Second)
+	var released, early atomic.Int64
+	var guests sync.WaitGroup
+	for range sleepers {
+		guests.Go(func() {
+			sb, err := img.Open(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer sb.Close()
+			_, err = sb.Serve(t.Context(), &abi.Event{Path: "/sleep"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+			if function.KindOf(err) == abi.Deadline {
+				released.Add(1)
+			}
+			if time.Now().Before(end) {
+				early.Add(1)
+			}
+		})
+	}
+	var most int64
+	for range time.Tick(10 * time.Millisecond) {
+		most = max(most, processMemory(t, "RssAnon")-before)
+		if time.Now().After(end) {
+			break
+		}
+	}
+	guests.Wait()
+	t.Logf("%d KiB a sleeper; all were gone %v after the deadline", most/sleepers>>10, time.Since(end))
+	require.Equal(t, int64(sleepers), released.Load())
+	require.Zero(t, early.Load())
+	require.Less(t, most, int64(sleepers)<<20, "a sleeper costs less than 1 MiB")
+	require.Less(t, atRest(t, "RssAnon")-before, int64(64<<20))
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines+5 }, 5*time.Second, time.Millisecond)
+}
+
+// fillAllMemory grows by a page and fills it, until it is refused.
+var fillAllMemory = raw(cat([]byte{0x03, 0x40, // loop
+	0x41, 1, 0x40, 0, 0x41, 0x7f, 0x47, 0x04, 0x40, // memory.grow 1 != -1; if
+	0x3f, 0, 0x41, 16, 0x74, 0x41}, sleb(1<<16), []byte{0x6b, 0x41, 1, 0x41}, sleb(1<<16), []byte{0xfc, 0x0b, 0, // memory.fill
+	0x0c, 1, 0x0b, 0x0b})...) // br 1; end; end
+
+// TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once
+// allocate until they are refused.
+func TestG6MemoryIsBoundedByTheLimitTimesTheGuests(t *testing.T) {
+	const limit, guests, slack = 32 << 20, 4, 32 << 20
+	ofGo, byHand := settings(), capable()
+	ofGo.MemoryMax, byHand.MemoryMax = limit, limit
+	for name, tc := range map[string]struct {
+		img  *sandbox.Image
+		path string
+		want abi.Kind
+	}{
+		"a Go guest that appends":      {prepare(t, ofGo), "/grow", abi.OutOfMemory},
+		"memory.grow until it is -1":   {handmade{serve: []step{take(anyResult), fillAllMemory, respond()}}.prepare(t, byHand), "", abi.None},
+		"memory.grow, and then a trap": {handmade{serve: []step{take(anyResult), fillAllMemory, raw(0x00)}}.prepare(t, byHand), "", abi.OutOfMemory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			most, left := rise(t, func() {
+				var wg sync.WaitGroup
+				for range guests {
+					wg.Go(func() {
+						for range 5 {
+							if _, _, err := ask(t, tc.img, abi.Event{Path: tc.path}, 20*time.Second); function.KindOf(err) != tc.want {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				wg.Wait()
+			})
+			require.Greater(t, most, int64(limit/2), "or this test proves nothing")
+			require.Less(t, most, int64(guests*limit+slack))
+			require.Less(t, left, int64(slack))
+		})
+	}
+}
+
+// withTable is a guest with a table of four entries, of which the first is a
+// function of type () -> i64. Type is the index of () -> ().
+func withTable(serve func(typ byte) []step) handmade {
+	guest := handmade{serve: serve(0)}
+	first := byte(len(guest.functions()))
+	guest.serve = serve(first)
+	guest.table = [][]byte{{0x70, 0, 4}}
+	guest.elements = [][]byte{cat([]byte{0, 0x41, 0, 0x0b}, vec([]byte{first + 2}))}
+	return guest
+}
+
+// TestG9TrapsEndTheEventAndTheInstance: each kind of trap is the event's error,
+// its instance is thrown away, and the next event finds nothing of it.
+func TestG9TrapsEndTheEventAndTheInstance(t *testing.T) {
+	const mark, which = 0x6000, 0x600
+	smallest := sleb(math.MinInt32)
+	indirect := func(entry byte) func(byte) []byte {
+		return func(typ byte) []byte { return []byte{0x41, entry, 0x11, typ, 0} }
+	}
+	code := func(code ...byte) func(byte) []byte { return func(byte) []byte { return code } }
+	var clock atomic.Int64
+	e := openEngine(t, sandbox.Options{Now: func() time.Time { return time.Unix(0, clock.Load()) }})
+	for name, trap := range map[string]func(typ byte) []byte{
+		"unreachable":                          code(0x00),
+		"i32.div_s by zero":                    code(0x41, 1, 0x41, 0, 0x6d, 0x1a),
+		"i32.rem_u by zero":                    code(0x41, 1, 0x41, 0, 0x70, 0x1a),
+		"i64.div_s by zero":                    code(0x42, 1, 0x42, 0, 0x7f, 0x1a),
+		"i32.div_s that overflows":             code(cat([]byte{0x41}, smallest, []byte{0x41, 0x7f, 0x6d, 0x1a})...),
+		"i32.trunc_f32_s of NaN":               code(0x43, 0, 0, 0xc0, 0x7f, 0xa8, 0x1a),
+		"i32.trunc_f32_s of infinity":          code(0x43, 0, 0, 0x80, 0x7f, 0xa8, 0x1a),
+		"i64.trunc_f64_s of a great number":    code(0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x7e, 0xb0, 0x1a),
+		"a load at -1":                         code(0x41, 0x7f, 0x28, 2, 0, 0x1a),
+		"a load that begins inside":            code(cat([]byte{0x41}, sleb(memorySize-3), []byte{0x28, 2, 0, 0x1a})...),
+		"a load with an offset that wraps":     code(0x41, 1, 0x28, 2, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a),
+		"a store past the end":                 code(cat([]byte{0x41}, sleb(memorySize), []byte{0x41, 1, 0x3a, 0, 0})...),
+		"a memory.fill past the end":           code(cat([]byte{0x41}, sleb(memorySize-1), []byte{0x41, 1, 0x41, 2, 0xfc, 0x0b, 0})...),
+		"a memory.copy from past the end":      code(cat([]byte{0x41, 0, 0x41}, sleb(memorySize-1), []byte{0x41, 2, 0xfc, 0x0a, 0, 0})...),
+		"call_indirect of another type":        indirect(0),
+		"call_indirect of an empty entry":      indirect(1),
+		"call_indirect past the table's end":   indirect(4),
+		"call_indirect of an entry of -1":      indirect(0x7f),
+		"call_indirect of the greatest number": indirect(0x40), // -64
+	} {
+		t.Run(name, func(t *testing.T) {
+			guest := withTable(func(typ byte) []step {
+				return slices.Concat([]step{load(mark, 0), store(mark, 1), call("clock_time_get", 0, 0, 0, which)},
+					when(which, 1, []step{raw(trap(typ)...)}), []step{take(anyResult), respond()})
+			})
+			img, err := e.Prepare(t.Context(), guest.bytes(), capable())
+			require.NoError(t, err)
+			defer img.Close()
+			for range 3 {
+				clock.Store(1)
+				dropped := e.Restores().Dropped
+				_, stats, err := ask(t, img, abi.Event{}, 5*time.Second)
+				require.Equal(t, abi.Trapped, function.KindOf(err), "%v", err)
+				require.NotContains(t, err.Error(), "goroutine", "the stack is not in the message")
+				require.Equal(t, -1, stats.DirtyPages)
+				require.Equal(t, dropped+1, e.Restores().Dropped, "the instance was thrown away")
+				clock.Store(0)
+				res, _, err := ask(t, img, abi.Event{}, 5*time.Second)
+				require.NoError(t, err)
+				require.Equal(t, "made by hand", string(res.Body))
+			}
+		})
+	}
+	t.Run("misaligned atomics cannot be loaded", func(t *testing.T) {
+		guest := handmade{serve: []step{raw(0x41, 1, 0xfe, 0x10, 2, 0, 0x1a)}} // i32.atomic.load at 1
+		_, err := e.Prepare(t.Context(), guest.bytes(), capable())
+		require.Equal(t, abi.Invalid, function.KindOf(err), "%v", err)
+	})
+}
+
+// TestG10EndsOfTheProcess: whatever a guest does to its own process is a typed
+// error, and what it said stands in its log.
+func TestG10EndsOfTheProcess(t *testing.T) {
+	var mu sync.Mutex
+	var said strings.Builder
+	s := settings()
+	s.Log = func(_ string, rec abi.LogRecord) {
+		mu.Lock()
+		defer mu.Unlock()
+		said.WriteString(rec.Message + "\n")
+	}
+	img := prepare(t, s)
+	for path, want := range map[string]struct {
+		kind      abi.Kind
+		err, logs string
+	}{
+		"/exit":     {abi.Exited, "status 7", ""},
+		"/panic":    {abi.GuestError, "handler lost its way", ""},
+		"/map":      {abi.Exited, "status 2: fatal error: concurrent map writes", "fatal error: concurrent map writes"},
+		"/unlock":   {abi.Exited, "status 2: fatal error: sync: unlock of unlocked mutex", "fatal error: sync: unlock of unlocked mutex"},
+		"/deadlock": {abi.Exited, "status 2: fatal error: all goroutines are asleep - deadlock!", "fatal error: all goroutines are asleep"},
+	} {
+		t.Run(path[1:], func(t *testing.T) {
+			said.Reset()
+			_, stats, err := ask(t, img, abi.Event{Path: path}, 5*time.Second)
+			require.Equal(t, want.kind, function.KindOf(err), "%v", err)
+			require.ErrorContains(t, err, want.err)
+			require.Contains(t, said.String(), want.logs)
+			require.False(t, stats.Answered)
+			require.Equal(t, "1", text(t, img, "/count"), "the next request is clean")
+		})
+	}
+	t.Run("proc_exit of zero", func(t *testing.T) {
+		_, err := handmade{serve: []step{take(anyResult), call(procExit, noResult, 0)}}.serveOnce(t, abi.Event{})
+		require.Equal(t, abi.Exited, function.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, "status 0")
+	})
+}
+
+// repeat is a loop that does steps n times. The count is kept in memory.
+func repeat(m handmade, n int32, steps []step) step {
+	const at = 0x1f00
+	counter := func(code ...byte) []byte { return cat([]byte{0x41}, sleb(at), code) }
+	return raw(cat([]byte{0x03, 0x40}, m.code(steps),
+		counter(), counter(0x28, 2, 0), []byte{0x41, 1, 0x6a, 0x36, 2, 0}, // count++
+		counter(0x28, 2, 0, 0x41), sleb(n), []byte{0x48, 0x0d, 0, 0x0b})...) // if count < n continue
+}
+
+// TestG11FloodsOfOutputCostTheHostNothing writes gigabytes, whole lines and a
+// line that never ends, to both streams and as records.
+func TestG11FloodsOfOutputCostTheHostNothing(t *testing.T) {
+	const vector, lines = 0x1000, 0x10000
+	writes := int32(times(1<<10, 64<<10)) // of 64 KiB
+	to := func(stream int32) step { return call("fd_write", 0, stream, vector, 1, 0) }
+	record := abi.AppendLogRecord(nil, &abi.LogRecord{Message: strings.Repeat("m", 60<<10)})
+	for name, tc := range map[string]struct {
+		steps []step
+		data  []byte
+		least int // lines that were written
+	}{
+		"stdout":             {[]step{to(1)}, bytes.Repeat([]byte("a line\n"), 9000), int(writes) * 9000},
+		"stderr":             {[]step{to(2)}, bytes.Repeat([]byte("a line\n"), 9000), int(writes) * 9000},
+		"an endless line":    {[]step{to(1), to(2)}, bytes.Repeat([]byte("x"), 63000), int(writes) * 2 * 63000 / (8 << 10)},
+		"nothing but breaks": {[]step{to(1), to(2)}, bytes.Repeat([]byte("\n"), 63000), 0},
+		"records":            {[]step{call(abi.ImportLog, 0, lines, int32(len(record)))}, record, int(writes)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			guest := handmade{
+				data: map[uint32][]byte{lines: tc.data, vector: binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(nil, lines), uint32(len(tc.data)))},
+				min:  2,
+			}
+			guest.serve = append([]step{take(anyResult)}, tc.steps...) // so that repeat knows the functions
+			guest.serve = append(guest.serve, repeat(guest, writes, tc.steps), respond())
+			var got logged
+			s := capable()
+			s.Log = got.take
+			img := guest.prepare(t, s)
+			most, _ := rise(t, func() {
+				_, _, err := ask(t, img, abi.Event{}, 10*time.Minute)
+				require.NoError(t, err)
+			})
+			require.LessOrEqual(t, got.bytes, 64<<10)
+			require.GreaterOrEqual(t, got.lines+got.dropped, tc.least, "what is dropped is counted")
+			require.Less(t, most, int64(64<<20))
+		})
+	}
+}
+
+// FuzzG14Pointers gives every host function arguments from all of the address
+// space. The guest goes on, whatever it asked for: no call panics in the host or
+// reaches past the memory.
+func FuzzG14Pointers(f *testing.F) {
+	const at, size = 0x700, 8 + 9*8
+	names := slices.Clone(imports)
+	for _, name := range append(slices.Clone(offered), "path_open") {
+		names = append(names, hostFunc{name, wasi[name]})
+	}
+	guest := handmade{serve: []step{take(anyResult), call(abi.ImportBodyRead, size, at, size, 0)}}
+	for i, fn := range names {
+		var code []byte
+		for j, typ := range fn.params {
+			load := byte(0x28)
+			if typ == 'I' {
+				load = 0x29
+			}
+			code = append(append(append(code, 0x41), sleb(int32(at+8+8*j))...), load, 2, 0)
+		}
+		code = append(append(code, 0x10), leb(i)...) // call
+		if fn.name != procExit {
+			code = append(code, 0x1a) // drop
+		}
+		guest.serve = append(guest.serve, when(at, int32(i), []step{raw(code...), respond().as(anyResult)})...)
+	}
+	guest.serve = append(guest.serve, respond(), raw(0x0f)) // return
+	for _, fn := range names[len(imports):] {               // never called here, but imported
+		want := int32(anyResult)
+		if fn.name == procExit {
+			want = noResult
+		}
+		guest.serve = append(guest.serve, call(fn.name, want, make([]int32, len(fn.params))...))
+	}
+	img, err := openEngine(f, sandbox.Options{Directory: f.TempDir()}).Prepare(f.Context(), guest.bytes(), capable())
+	require.NoError(f, err)
+	defer img.Close()
+	corners := []uint64{0, 1, 8, resultAt, errorAt, logAt, httpAt, nameAt, eventAt, memorySize - 1, memorySize, math.MaxInt32, 1 << 31, math.MaxUint32, math.MaxUint64, 1<<32 - memorySize}
+	for i := range names {
+		for k := range corners {
+			f.Add(uint8(i), corners[k], corners[(k+1)%len(corners)], corners[(k+5)%len(corners)], corners[(k+7)%len(corners)], corners[k/2])
+		}
+	}
+	f.Fuzz(func(t *testing.T, fn uint8, a, b, c, d, e uint64) {
+		body := binary.LittleEndian.AppendUint64(nil, uint64(fn)%uint64(len(names)))
+		for _, v := range []uint64{a, b, c, d, e, a, b, c, d} {
+			body = binary.LittleEndian.AppendUint64(body, v)
+		}
+		_, _, err := ask(t, img, abi.Event{Body: body}, 20*time.Millisecond)
+		kinds := []abi.Kind{abi.None, abi.NoAnswer, abi.OutOfOrder, abi.Exited, abi.GuestError, abi.Deadline} // no answer: it was overwritten
+		require.Contains(t, kinds, function.KindOf(err), "%s: %v", names[int(fn)%len(names)].name, err)
+	})
+}
+
+// TestG15AnswersOutliveTheirGuest keeps what was handed to the caller until the
+// guest has overwritten it, its memory is gone, and so is its image.
+func TestG15AnswersOutliveTheirGuest(t *testing.T) {
+	const at, size = 0xc000, 0x3000
+	prefix, ptr, length := answerWith(size, at)
+	guest := handmade{
+		data: map[uint32][]byte{uint32(ptr): prefix, at: bytes.Repeat([]byte("g"), size)},
+		serve: []step{take(anyResult), call(abi.ImportSendResponse, 0, ptr, length),
+			fill(at, 'x', size), grow(1, 1), fill(at, 'y', size)},
+	}
+	for range 20 {
+		img := guest.prepare(t, capable())
+		sb, err := img.Open(t.Context())
+		require.NoError(t, err)
+		answered, closed, read := make(chan []byte, 1), make(chan struct{}), make(chan string)
+		go func() { // the writer of a slow client
+			body := <-answered
+			first := string(body[:len(body)/2])
+			<-closed
+			read <- first + string(body[len(body)/2:])
+		}()
+		end := time.Now().Add(5 * time.Second)
+		_, err = sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result) { answered <- res.Body })
+		require.NoError(t, err)
+		sb.Close()
+		img.Close()
+		runtime.GC()
+		close(closed)
+		require.Equal(t, strings.Repeat("g", size), <-read)
+	}
+}
+
+// TestS8PanicsOfTheHostAreNotTheGuests: a host function that fails by a panic
+// ends the event as the host's own fault, the next event is served, and what a
+// client may see of the error is its kind.
+func TestS8PanicsOfTheHostAreNotTheGuests(t *testing.T) {
+	var nothing *strings.Builder
+	s := capable()
+	s.Secret = func(string) ([]byte, error) { return []byte(nothing.String()[:1]), nil }
+	s.HTTP = nil
+	guest := handmade{serve: []step{take(anyResult), call(abi.ImportSecretGet, anyResult, nameAt, 5, 0, 0), respond()}}
+	img := guest.prepare(t, s)
+	for range 3 {
+		_, stats, err := ask(t, img, abi.Event{}, 5*time.Second)
+		require.Equal(t, abi.Internal, function.KindOf(err), "%v", err)
+		require.Equal(t, -1, stats.DirtyPages, "its instance is not used again")
+	}
+}

@@ -1,0 +1,176 @@
+package sandbox_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/internal/testmodule"
+	"spore/host/sandbox"
+)
+
+// zeroFrom traps unless all memory from page first on is zero. The address stands
+// in global 0, a mutable i32.
+func zeroFrom(first int32) step {
+	return raw(cat([]byte{0x41}, sleb(first<<16), []byte{0x24, 0, // address
+		0x03, 0x40, 0x23, 0, 0x3f, 0, 0x41, 16, 0x74, 0x49, 0x04, 0x40, // loop; if address < size
+		0x23, 0, 0x29, 3, 0, 0x50, 0x45, 0x04, 0x40, 0x00, 0x0b, // if the word there is not zero: unreachable
+		0x23, 0, 0x41, 8, 0x6a, 0x24, 0, 0x0c, 1, 0x0b, 0x0b})...) // address += 8; again
+}
+
+// TestS2GrownPagesAreZero has guests fill all they can, some of it grown and some
+// of it refused, and others grow by every number of pages and look at them.
+func TestS2GrownPagesAreZero(t *testing.T) {
+	const which, limit = 0x600, 16 // pages
+	var clock atomic.Int64
+	guest := handmade{globals: [][]byte{{0x7f, 1, 0x41, 0, 0x0b}}, min: 2, serve: []step{call("clock_time_get", 0, 0, 0, which)}}
+	answers := []step{take(anyResult), respond()}
+	dirty := fill(memorySize, -1, memorySize)
+	for pages := int32(1); pages <= limit-2; pages++ {
+		guest.serve = append(guest.serve, when(which, pages, slices.Concat([]step{grow(pages, 2), zeroFrom(2)}, answers))...)
+		guest.serve = append(guest.serve, when(which, 100+pages, slices.Concat(answers, []step{dirty, grow(pages, 2), fill(2<<16, -1, pages<<16)}))...)
+	}
+	guest.serve = append(guest.serve, when(which, 100, append(slices.Clone(answers), dirty))...)
+	guest.serve = append(guest.serve, when(which, 99, slices.Concat(answers, []step{grow(limit, -1), dirty}))...)
+	wasm := guest.bytes()
+	for _, method := range []sandbox.Method{sandbox.Auto, sandbox.Scan, sandbox.Pagemap, sandbox.Discard, sandbox.Copy} {
+		t.Run(method.String(), func(t *testing.T) {
+			e, err := sandbox.Open(sandbox.Options{Directory: t.TempDir(), Restore: method, Prove: true, Now: func() time.Time { return time.Unix(0, clock.Load()) }})
+			if err != nil {
+				t.Skip(err)
+			}
+			img, err := e.Prepare(t.Context(), wasm, capable())
+			require.NoError(t, err)
+			defer img.Close()
+			serve := func(path int64) {
+				clock.Store(path)
+				_, _, err := ask(t, img, abi.Event{}, 5*time.Second)
+				require.NoError(t, err)
+			}
+			for pages := int64(1); pages <= limit-2; pages++ {
+				for _, before := range []int64{99, 100, 101, 100 + pages, 100 + limit - 2} {
+					serve(before)
+					serve(pages)
+				}
+			}
+			require.NotZero(t, e.Restores().InPlace, "some grew in memory that had served before")
+		})
+	}
+}
+
+// TestS3CancelledGuestsLeaveNothing cancels guests at any moment and looks at what
+// the next ones find.
+func TestS3CancelledGuestsLeaveNothing(t *testing.T) {
+	const mark, guests = 0x6000, 4
+	requests := times(1600, 100_000) / guests
+	quick := handmade{serve: []step{ // a trap if it finds a mark; half of them answer before they spin
+		load(mark, 0), load(memorySize-4, 0), store(mark, 1), store(memorySize-4, 1), take(anyResult),
+		raw(0x41, 0, 0x2d, 0, 0, 0x1a), respond(), raw(0x03, 0x40, 0x0c, 0, 0x0b),
+	}}.prepare(t, capable())
+	ofGo := prepare(t, settings())
+	var cancelled, found atomic.Int64
+	var wg sync.WaitGroup
+	for g := range guests {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(g), 0))
+			for i := range requests {
+				img, ev := quick, abi.Event{}
+				plain, inverted := canary(g*requests + i)
+				if i%10 == 0 {
+					img, ev = ofGo, abi.Event{Path: "/mark-and-spin", Body: plain}
+				}
+				switch err := serveUntil(t, img, &ev, time.Duration(r.IntN(5000))*time.Microsecond); function.KindOf(err) {
+				case abi.NotReady:
+					cancelled.Add(1)
+				default:
+					t.Errorf("%v", err)
+					return
+				}
+				if i%10 == 0 {
+					res, _, err := ask(t, ofGo, abi.Event{Path: "/look", Body: inverted}, 20*time.Second)
+					if err != nil || string(res.Body) != "0" {
+						found.Add(1)
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, found.Load())
+	require.Equal(t, int64(guests*requests), cancelled.Load())
+}
+
+// serveUntil serves ev in a new sandbox and cancels it after a while.
+func serveUntil(t *testing.T, img *sandbox.Image, ev *abi.Event, after time.Duration) error {
+	sb, err := img.Open(t.Context())
+	if err != nil {
+		return err
+	}
+	defer sb.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), after)
+	defer cancel()
+	end := time.Now().Add(time.Minute)
+	_, err = sb.Serve(ctx, ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+	return err
+}
+
+// TestS4AGeneratorOfOnesOwnRepeats is the other side of fresh random numbers: a
+// generator that was seeded in initialisation is part of the snapshot.
+func TestS4AGeneratorOfOnesOwnRepeats(t *testing.T) {
+	img := prepare(t, settings())
+	first := text(t, img, "/own-seed")
+	for range 10 {
+		require.Equal(t, first, text(t, img, "/own-seed"))
+	}
+}
+
+// TestS5ATickerOfInitialisationGoesOn: time that passed between snapshot and event
+// is one tick to it, not one for every period.
+func TestS5ATickerOfInitialisationGoesOn(t *testing.T) {
+	s := settings()
+	s.Env = map[string]string{"PROBE_INIT": "tick"}
+	img := prepare(t, s)
+	time.Sleep(200 * time.Millisecond) // what the ticker slept through
+	for range 5 {
+		n, err := strconv.Atoi(text(t, img, "/ticks")) // within 55 ms, and one that was due
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, n, 1)
+		require.LessOrEqual(t, n, 7, "no burst of ticks that were missed")
+	}
+}
+
+// TestS5WallTimeMayGoBackwards restores under a wall clock that has gone back by a
+// day. Monotonic time goes on.
+func TestS5WallTimeMayGoBackwards(t *testing.T) {
+	var offset atomic.Int64
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }})
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+	require.NoError(t, err)
+	defer img.Close()
+	read := func() (wall, since int64) {
+		w, s, _ := strings.Cut(text(t, img, "/clock"), " ")
+		wall, err := strconv.ParseInt(w, 10, 64)
+		require.NoError(t, err)
+		since, err = strconv.ParseInt(s, 10, 64)
+		require.NoError(t, err)
+		return wall, since
+	}
+	wall, since := read()
+	offset.Store(int64(-24 * time.Hour))
+	back, later := read()
+	require.InDelta(t, float64(wall)-float64(24*time.Hour), float64(back), float64(time.Minute))
+	require.Greater(t, later, since, "time since initialisation never goes back")
+	nap, err := time.ParseDuration(text(t, img, "/nap"))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, nap, 20*time.Millisecond, "timers follow the monotonic clock")
+}
