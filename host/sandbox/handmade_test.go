@@ -20,6 +20,7 @@ type handmade struct {
 	table    [][]byte          // items of the table section
 	elements [][]byte          // items of the element section
 	min      byte              // pages of memory to begin with; one when zero
+	locals   int               // i32s of spore_serve
 	random   int32             // export spore_random, which returns this; 0 for no export
 	noInit   bool              // main returns without asking for a request
 	names    map[string]string // import names to use instead
@@ -227,6 +228,7 @@ func (m handmade) bytes() []byte {
 		start = append(start, m.code([]step{call(abi.ImportGetNextRequest, anyResult, 0, 0)})...)
 	}
 	body := func(code []byte) []byte { return sized(cat([]byte{0}, code, []byte{0x0b})) }
+	serve := sized(cat([]byte{1}, leb(m.locals), []byte{0x7f}, m.code(m.serve), []byte{0x0b}))
 	random := cat([]byte{0x42}, sleb(m.random)) // i64.const
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
@@ -237,7 +239,7 @@ func (m handmade) bytes() []byte {
 		section(6, vec(m.globals...)),
 		section(7, vec(m.exportSection(first)...)),
 		section(9, vec(m.elements...)),
-		section(10, vec(body(start), body(m.code(m.serve)), body(random))),
+		section(10, vec(body(start), serve, body(random))),
 		section(11, vec(m.dataSection()...)))
 }
 
