@@ -9,36 +9,32 @@ import (
 	"spore/host/sandbox"
 )
 
-// memoryMax and the collector settings that follow from it are the same for all
-// variants in WebAssembly.
-const memoryMax = 64 << 20
-
-// spore runs a module the way the host does, without the network around it.
+// spore runs a module the way the host does, without dispatcher, logs and network.
 type spore struct {
 	engine *sandbox.Engine
 	image  *sandbox.Image
 	body   []byte
 }
 
-func newSpore(ctx context.Context, dir string, wasm, body []byte) (*spore, error) {
-	engine, err := sandbox.Open(sandbox.Options{Directory: dir})
+func newSpore(ctx context.Context, opt sandbox.Options, wasm, body []byte) (*spore, error) {
+	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return nil, err
 	}
 	image, err := engine.Prepare(ctx, wasm, sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute})
 	if err != nil {
-		_ = engine.Close()
-		return nil, err
+		return nil, errors.Join(err, engine.Close())
 	}
 	return &spore{engine, image, body}, nil
 }
 
-func (s *spore) close() {
+func (s *spore) close() error {
 	s.image.Close()
-	_ = s.engine.Close()
+	return s.engine.Close()
 }
 
-// serve answers one request in a fresh sandbox.
+// serve answers one request, from asking for a sandbox to having it ready for the
+// next. guest is the time in WebAssembly outside host functions.
 func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 	sb, err := s.image.Open(ctx)
 	if err != nil {
