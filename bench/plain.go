@@ -38,14 +38,13 @@ var errInitialised = errors.New("initialised")
 // fuelSlice is the sandbox's.
 const fuelSlice = 10_000
 
-func newPlain(ctx context.Context, dir string, wasm, body []byte, instrumented bool) (*plain, error) {
+func newPlain(ctx context.Context, dir string, wasm []byte, event abi.Event, instrumented bool) (*plain, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "plain"))
 	if err != nil {
 		return nil, err
 	}
-	ev := abi.Event{RequestID: "bench", Function: "bench", Version: "1", Method: "POST", Path: "/", ContentType: "application/json", Body: body}
 	config := wazero.NewRuntimeConfig().WithCompilationCache(cache)
-	p := &plain{cache: cache, runtime: wazero.NewRuntimeWithConfig(ctx, config), event: abi.AppendEvent(nil, &ev)}
+	p := &plain{cache: cache, runtime: wazero.NewRuntimeWithConfig(ctx, config), event: abi.AppendEvent(nil, &event)}
 	p.config = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().
 		WithEnv("GOGC", "off").WithEnv("GOMEMLIMIT", strconv.Itoa(memoryMax/4*3))
 	if instrumented {

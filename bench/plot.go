@@ -10,7 +10,7 @@ import (
 // the 99th percentile, over a logarithmic axis.
 
 const (
-	plotWidth  = 720
+	plotWidth  = 750
 	plotLeft   = 172.0 // where the axis begins
 	plotRight  = 600.0
 	plotTop    = 64.0

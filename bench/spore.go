@@ -13,10 +13,10 @@ import (
 type spore struct {
 	engine *sandbox.Engine
 	image  *sandbox.Image
-	body   []byte
+	event  abi.Event
 }
 
-func newSpore(ctx context.Context, opt sandbox.Options, wasm, body []byte) (*spore, error) {
+func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, event abi.Event) (*spore, error) {
 	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return nil, err
@@ -25,7 +25,7 @@ func newSpore(ctx context.Context, opt sandbox.Options, wasm, body []byte) (*spo
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
-	return &spore{engine, image, body}, nil
+	return &spore{engine, image, event}, nil
 }
 
 func (s *spore) close() error {
@@ -42,7 +42,7 @@ func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 	}
 	defer sb.Close()
 	end := time.Now().Add(time.Minute)
-	ev := abi.Event{RequestID: "bench", Function: "bench", Version: "1", Method: "POST", Path: "/", ContentType: "application/json", Body: s.body}
+	ev := s.event
 	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
 	if err == nil && !stats.Answered {
 		err = errors.New("no answer")

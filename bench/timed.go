@@ -26,22 +26,22 @@ func (b *bench) addTimed(ctx context.Context, w workload, module string) error {
 		return err
 	}
 	native := func(context.Context) (time.Duration, error) { _, err := w.native(w.body); return 0, err }
-	unchanged, err := newPlain(ctx, b.dir, wasm, w.body, false)
+	unchanged, err := newPlain(ctx, b.dir, wasm, w.event(), false)
 	if err != nil {
 		return err
 	}
 	b.closers = append(b.closers, unchanged.close)
-	instrumented, err := newPlain(ctx, b.dir, wasm, w.body, true)
+	instrumented, err := newPlain(ctx, b.dir, wasm, w.event(), true)
 	if err != nil {
 		return err
 	}
 	b.closers = append(b.closers, instrumented.close)
-	unisolated, err := newSpore(ctx, sandbox.Options{Directory: b.dir, Unisolated: true}, wasm, w.body)
+	unisolated, err := newSpore(ctx, sandbox.Options{Directory: b.dir, Unisolated: true}, wasm, w.event())
 	if err != nil {
 		return err
 	}
 	b.closers = append(b.closers, unisolated.close)
-	spore, err := newSpore(ctx, sandbox.Options{Directory: b.dir}, wasm, w.body)
+	spore, err := newSpore(ctx, sandbox.Options{Directory: b.dir}, wasm, w.event())
 	if err != nil {
 		return err
 	}

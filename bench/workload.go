@@ -5,7 +5,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"time"
 
+	"spore/abi"
 	"spore/bench/alert"
 	"spore/host/gobuild"
 )
@@ -33,6 +36,24 @@ func workloads() []workload {
 
 //go:noinline
 func hello([]byte) ([]byte, error) { return []byte("Hello, world!"), nil }
+
+// event is the request as the listener and the dispatcher make it: a guest has
+// less to do for one without headers and deadlines.
+func (w workload) event() abi.Event {
+	deadline := time.Now().Add(time.Hour).UnixMilli()
+	ev := abi.Event{
+		RequestID: "00112233-4455-4677-8899-aabbccddeeff", Trigger: abi.TriggerHTTP, Function: "bench", Version: "1",
+		DeadlineMS: deadline, ResponseDeadlineMS: deadline,
+		Method: w.method, Path: path, ClientAddr: "127.0.0.1:50000",
+		Headers: abi.Pairs{{Name: "host", Value: "127.0.0.1:50001"}},
+		Body:    w.body, BodySize: uint32(len(w.body)),
+	}
+	if w.body != nil {
+		ev.ContentType = "application/json"
+		ev.Headers = append(ev.Headers, abi.Pair{Name: "content-type", Value: ev.ContentType}, abi.Pair{Name: "content-length", Value: strconv.Itoa(len(w.body))})
+	}
+	return ev
+}
 
 // findWorkload returns the workload of that name, which must exist.
 func findWorkload(name string) workload {
