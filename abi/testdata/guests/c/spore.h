@@ -314,7 +314,7 @@ static inline int32_t spore_send(uint16_t kind, const void *value, int32_t (*cal
 }
 
 // spore_freeze ends the initialisation (7.3). It does not return.
-static inline void spore_freeze(void) {
+_Noreturn static inline void spore_freeze(void) {
     spore_get_next_request(NULL, 0);
     __builtin_trap();
 }
