@@ -41,6 +41,7 @@ type Image struct {
 	snapshot *snapshot // nil: every sandbox is initialised anew
 	note     string
 	clock    int64 // nanoseconds added to the engine's monotonic clock
+	command  bool  // a plain WASI command, not a guest: command.go
 
 	idle   idle
 	users  atomic.Int64 // sandboxes in use, plus one until Close
@@ -103,7 +104,7 @@ func (img *Image) compile(ctx context.Context, wasm []byte) error {
 	if err := checkExports(m); err != nil {
 		return err
 	}
-	img.module = m
+	img.module, img.command = m, isCommand(m)
 	img.rewrite, err = m.Rewrite(wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: fuelSlice})
 	if err != nil {
 		return err
@@ -126,13 +127,17 @@ func Check(wasm []byte) error {
 	return errors.Join(checkImports(m), checkExports(m))
 }
 
-// checkExports refuses a module that is not a spore guest, naming what is missing.
+// checkExports refuses a module that is neither a spore guest nor a command,
+// naming what is missing.
 func checkExports(m *wasmbin.Module) error {
 	void := wasmbin.FuncType{}
 	if !m.ExportsMemory(abi.ExportMemory) {
 		return fmt.Errorf("the module does not export its memory as %q", abi.ExportMemory)
 	}
-	if t, ok := m.FuncExport(abi.ExportServe); !ok || !t.Equal(void) {
+	if !m.Exports(abi.ExportServe) && !m.Exports(abi.ExportStart) {
+		return fmt.Errorf("the module exports neither the function %s(), as a spore function does, nor %s(), as a WASI command does", abi.ExportServe, abi.ExportStart)
+	}
+	if t, ok := m.FuncExport(abi.ExportServe); !isCommand(m) && (!ok || !t.Equal(void)) {
 		return fmt.Errorf("the module does not export the function %s(); is it a spore function, with guest.Start in its main?", abi.ExportServe)
 	}
 	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
@@ -157,6 +162,10 @@ func (img *Image) freeze(ctx context.Context) error {
 		return err
 	}
 	defer inst.close()
+	if img.command {
+		img.note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler)"
+		return nil
+	}
 	snap, err := inst.snapshot(img)
 	if err != nil {
 		return err
@@ -228,6 +237,9 @@ func (img *Image) initialise(ctx context.Context, inst *instance) error {
 		if err := r.enter(inst.mod.ExportedFunction(wasmbin.StartExport), inst.memory, nil); err != nil {
 			return err
 		}
+	}
+	if img.command {
+		return nil // it runs when there is an event
 	}
 	err := r.enter(inst.mod.ExportedFunction(name), inst.memory, nil)
 	switch {

@@ -16,7 +16,7 @@ import (
 type instance struct {
 	mod     api.Module
 	memory  *linearMemory
-	serve   api.Function // fetched once: each fetch makes a stack
+	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
 	globals []api.MutableGlobal
 }
 
@@ -34,7 +34,7 @@ func (img *Image) instantiate(ctx context.Context, b *backing) (*instance, error
 		memory.Free()
 		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + img.settings.Name, Err: err}
 	}
-	inst := &instance{mod: mod, memory: memory, serve: mod.ExportedFunction(abi.ExportServe)}
+	inst := &instance{mod: mod, memory: memory, serve: mod.ExportedFunction(img.entry())}
 	for _, name := range img.rewrite.Globals {
 		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
 	}

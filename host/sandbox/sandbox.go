@@ -66,7 +66,7 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	fillEntropy(ev.Entropy[:])
 	r := &run{Context: ctx, img: sb.img, phase: phaseWaiting, ev: ev, end: d.End, respond: d.Response, reply: reply}
 	start := time.Now()
-	err := sb.enter(r, sb.inst.serve, nil)
+	err := sb.serve(r)
 	ended := time.Now()
 	stats := function.Stats{
 		Duration:   ended.Sub(start),
@@ -80,6 +80,14 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	return stats, err
 }
 
+// serve enters the module for r's event.
+func (sb *Sandbox) serve(r *run) error {
+	if sb.img.command {
+		return sb.serveCommand(r)
+	}
+	return sb.enter(r, sb.inst.serve, nil)
+}
+
 func (sb *Sandbox) enter(r *run, fn api.Function, stack []uint64) error {
 	if sb.spent {
 		panic("sandbox: internal error: serve on a spent sandbox")
@@ -87,6 +95,9 @@ func (sb *Sandbox) enter(r *run, fn api.Function, stack []uint64) error {
 	sb.spent = true
 	if err := r.enter(fn, sb.inst.memory, stack); err != nil {
 		return err
+	}
+	if r.command != nil {
+		r.answer()
 	}
 	return r.verdict()
 }
