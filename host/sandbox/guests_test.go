@@ -44,6 +44,31 @@ func prebuilt(name string) func(testing.TB) []byte {
 	}
 }
 
+// TestModulesAreBuiltFromTheirSources fails when a source was changed and build.sh
+// was not run.
+func TestModulesAreBuiltFromTheirSources(t *testing.T) {
+	const dir = "../../abi/testdata/guests"
+	sums, err := os.ReadFile(filepath.Join(dir, "SHA256SUMS"))
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for line := range strings.Lines(string(sums)) {
+		sum, name, ok := strings.Cut(strings.TrimSpace(line), "  ")
+		require.True(t, ok, line)
+		file, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		require.Equal(t, sum, sandbox.Digest(file), "%s has changed: run %s/build.sh", name, dir)
+		known[name] = true
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, path := range files {
+		name, err := filepath.Rel(dir, path)
+		require.NoError(t, err)
+		require.True(t, known[filepath.ToSlash(name)], "%s is not in SHA256SUMS: run %s/build.sh", name, dir)
+	}
+}
+
 // records collects what guests log.
 type records struct {
 	mu   sync.Mutex

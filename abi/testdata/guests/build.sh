@@ -21,3 +21,6 @@ npm install --silent --no-save --prefix "$asc" assemblyscript@0.28.20
 # with a MiB of memory to begin with, small events need not grow it.
 "$asc/node_modules/.bin/asc" assemblyscript/conformance.ts -o assemblyscript/conformance.wasm \
 	-Osize --runtime stub --initialMemory 16 --exportStart _initialize --use abort=assemblyscript/spore/abort --use seed=assemblyscript/spore/seed
+
+# host/sandbox TestModulesAreBuiltFromTheirSources compares.
+sha256sum build.sh */*.c */*.h */*.ts */*.wasm >SHA256SUMS
