@@ -177,7 +177,7 @@ func (w *rewriter) exports() []byte {
 // explicit table (or declarative), expressions instead of indices.
 func (w *rewriter) elements() []byte {
 	r := &reader{data: w.m.elems, base: w.m.elemsBase}
-	n := r.count(maxSegments, "element segments")
+	n := r.vector(maxSegments, sizeElement, "element segments")
 	b := appendU32(nil, uint32(n))
 	for range n {
 		b = w.elementSegment(b, r)
@@ -216,9 +216,14 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 			return b
 		}
 		if exprs {
-			readConstExpr(r, func(in instr) { b = w.instr(b, r.data, in) })
+			readConstExpr(r, func(in instr) {
+				w.m.checkIndex(r, in)
+				b = w.instr(b, r.data, in)
+			})
 		} else {
-			b = appendU32(b, w.shift(r.u32()))
+			in := instr{op: opRefFunc, start: r.pos, index: r.u32()}
+			w.m.checkIndex(r, in)
+			b = appendU32(b, w.shift(in.index))
 		}
 	}
 	return b
@@ -241,7 +246,7 @@ func (w *rewriter) code() []byte {
 // and fuel charged.
 func (w *rewriter) function(b []byte, index int, body body) []byte {
 	r := &reader{data: body.bytes, base: body.base}
-	groups := r.count(maxLocals, "groups of locals")
+	groups := r.vector(maxLocals, sizeLocals, "groups of locals")
 	start := r.pos
 	locals := w.skipLocals(r, groups)
 	uses := w.scan(*r)
@@ -261,7 +266,7 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 	var locals uint64
 	for range groups {
 		locals += uint64(r.u32())
-		r.byte()
+		r.valueType()
 	}
 	if locals > maxLocals {
 		r.fail("%d locals; spore accepts %d", locals, maxLocals)
@@ -280,6 +285,7 @@ type uses struct{ calls, bulk bool }
 // scan looks a body over. It refuses what a snapshot cannot hold.
 func (w *rewriter) scan(r reader) (u uses) {
 	walk(&r, func(in instr) {
+		w.m.checkIndex(&r, in)
 		switch {
 		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 			r.pos = in.start
