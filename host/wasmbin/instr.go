@@ -11,6 +11,7 @@ const (
 	opCall          = 0x10
 	opCallIndirect  = 0x11
 	opLocalGet      = 0x20
+	opLocalSet      = 0x21
 	opLocalTee      = 0x22
 	opI32ShrU       = 0x76
 	opI64ExtendI32U = 0xad
@@ -71,9 +72,9 @@ func next(r *reader) instr {
 		for range r.count(1, "select types") {
 			r.valueType()
 		}
-	case op == opGlobalGet || op == opGlobalSet:
+	case op >= opLocalGet && op <= opLocalTee, op == opGlobalGet, op == opGlobalSet:
 		in.index = r.u32()
-	case op >= 0x20 && op <= opTableSet: // local.*, global.*, table.get, table.set
+	case op == 0x25 || op == opTableSet: // table.get, table.set
 		r.u32()
 	case op >= 0x28 && op <= 0x3e: // loads and stores: alignment, offset
 		r.u32()
@@ -134,12 +135,14 @@ func blockType(r *reader) uint32 {
 	return 0
 }
 
-// checkIndex refuses an index beyond what the module has. The rewriter adds its
-// own type, function and globals there, and whoever reached the fuel could fill
-// it up.
-func (m *Module) checkIndex(r *reader, in instr) {
+// checkIndex refuses an index beyond what the module has, or a function with that
+// many locals. The rewriter adds its own there, and whoever reached the fuel could
+// fill it up.
+func (m *Module) checkIndex(r *reader, in instr, locals int) {
 	n := int64(1) << 32
 	switch in.op {
+	case opLocalGet, opLocalSet, opLocalTee:
+		n = int64(locals)
 	case opBlock, opLoop, opIf, opCallIndirect:
 		n = int64(len(m.types))
 	case opCall, opRefFunc:

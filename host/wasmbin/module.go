@@ -341,7 +341,7 @@ func (m *Module) readGlobals(r *reader) {
 		if g.mutable && g.typ != I32 && g.typ != I64 && g.typ != F32 && g.typ != F64 {
 			r.fail("a mutable global of type %#x; a snapshot can hold numbers only", byte(g.typ))
 		}
-		g.init = readConstExpr(r, func(in instr) { m.checkIndex(r, in) })
+		g.init = readConstExpr(r, func(in instr) { m.checkIndex(r, in, 0) })
 		m.globals = append(m.globals, g)
 	}
 }

@@ -217,12 +217,12 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 		}
 		if exprs {
 			readConstExpr(r, func(in instr) {
-				w.m.checkIndex(r, in)
+				w.m.checkIndex(r, in, 0)
 				b = w.instr(b, r.data, in)
 			})
 		} else {
 			in := instr{op: opRefFunc, start: r.pos, index: r.u32()}
-			w.m.checkIndex(r, in)
+			w.m.checkIndex(r, in, 0)
 			b = appendU32(b, w.shift(in.index))
 		}
 	}
@@ -248,14 +248,13 @@ func (w *rewriter) function(b []byte, index int, body body) []byte {
 	r := &reader{data: body.bytes, base: body.base}
 	groups := r.vector(maxLocals, sizeLocals, "groups of locals")
 	start := r.pos
-	locals := w.skipLocals(r, groups)
-	uses := w.scan(*r)
+	locals := len(w.m.types[w.m.funcs[index]].Params) + w.skipLocals(r, groups)
+	uses := w.scan(*r, locals)
 	if uses.bulk {
 		// One more local, an i32, holds the length of a bulk instruction.
-		scratch := len(w.m.types[w.m.funcs[index]].Params) + locals
 		b = append(appendU32(b, uint32(groups+1)), body.bytes[start:r.pos]...)
 		b = append(b, 1, byte(I32))
-		return w.instructions(b, body, r, uses, uint32(scratch))
+		return w.instructions(b, body, r, uses, uint32(locals))
 	}
 	b = append(b, body.bytes[:r.pos]...)
 	return w.instructions(b, body, r, uses, 0)
@@ -282,10 +281,10 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 // uses is what a function does that decides where it is charged.
 type uses struct{ calls, bulk bool }
 
-// scan looks a body over. It refuses what a snapshot cannot hold.
-func (w *rewriter) scan(r reader) (u uses) {
+// scan looks the body of a function with so many locals over. It refuses what a snapshot cannot hold.
+func (w *rewriter) scan(r reader, locals int) (u uses) {
 	walk(&r, func(in instr) {
-		w.m.checkIndex(&r, in)
+		w.m.checkIndex(&r, in, locals)
 		switch {
 		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 			r.pos = in.start
