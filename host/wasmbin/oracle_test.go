@@ -166,12 +166,14 @@ func (o *oracle) exhaust(s *subject, name string, args []uint64) {
 func (o *oracle) validate(wasm []byte) {
 	o.tb.Helper()
 	wasm = withMemory(wasm)
-	_, plainErr := o.plain.CompileModule(o.ctx, wasm)
+	plainErr := compile(o.ctx, o.plain, wasm)
 	_, out, err := rewriteForOracle(wasm)
 	if err == nil {
-		_, err = o.rewritten.CompileModule(o.ctx, out.Wasm)
+		err = compile(o.ctx, o.rewritten, out.Wasm)
 	}
 	switch {
+	case plainErr == nil && err == nil:
+		o.valid++
 	case plainErr != nil && err != nil:
 		o.invalid++
 	case plainErr != nil && (strings.Contains(plainErr.Error(), "custom section") || strings.Contains(plainErr.Error(), "for ref.func")):
@@ -182,6 +184,14 @@ func (o *oracle) validate(wasm []byte) {
 	default:
 		require.NoError(o.tb, plainErr, "accepted after the rewrite")
 	}
+}
+
+func compile(ctx context.Context, rt wazero.Runtime, wasm []byte) error {
+	compiled, err := rt.CompileModule(ctx, wasm)
+	if err != nil {
+		return err
+	}
+	return compiled.Close(ctx)
 }
 
 // compareState compares the memory and globals of all modules.
@@ -211,6 +221,7 @@ type tally struct {
 	modules, instances int // compared; the second at the end of their lives
 	calls, traps       int // compared; the second are some of the first
 	yields             int
+	valid              int            // compiled in both forms, by validate
 	invalid            int            // not valid in either form
 	mended             int            // not valid before the rewrite, and valid after it
 	refused            map[string]int // by reason
@@ -224,6 +235,7 @@ func (t *tally) add(u tally) {
 	t.calls += u.calls
 	t.traps += u.traps
 	t.yields += u.yields
+	t.valid += u.valid
 	t.invalid += u.invalid
 	t.mended += u.mended
 	for reason, n := range u.refused {
