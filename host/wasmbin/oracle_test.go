@@ -297,20 +297,23 @@ func withMemory(wasm []byte) []byte {
 	if _, err := wasmbin.Parse(wasm); err == nil || !strings.Contains(err.Error(), "no memory") {
 		return wasm
 	}
-	next := func(at int) int { // Parse has found all sizes to be right
-		size, n := binary.Uvarint(wasm[at+1:])
-		return at + 1 + n + int(size)
-	}
 	const memory = 5
 	at := 8
 	for at < len(wasm) && wasm[at] < memory {
-		at = next(at)
+		at = nextSection(wasm, at)
 	}
 	rest := at
 	if at < len(wasm) && wasm[at] == memory { // a section with no memory in it
-		rest = next(at)
+		rest = nextSection(wasm, at)
 	}
 	return slices.Concat(wasm[:at], section(memory, 1, 1, 0, 0), wasm[rest:])
+}
+
+// nextSection returns where the section behind the one at that place begins, in a
+// module whose sizes Parse has found to be right.
+func nextSection(wasm []byte, at int) int {
+	size, n := binary.Uvarint(wasm[at+1:])
+	return at + 1 + n + int(size)
 }
 
 // wazeroTests returns the folder of wazero's integration tests.
