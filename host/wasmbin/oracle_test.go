@@ -103,7 +103,7 @@ func (o *oracle) instantiate(wasm []byte, name string) *subject {
 		o.modules++
 		s.rewritten, err = o.rewritten.InstantiateWithConfig(o.ctx, out.Wasm, config)
 		if err == nil {
-			err = o.initialise(s.rewritten, m, out)
+			err = o.initialise(s.rewritten, m)
 		}
 	}
 	require.Equal(o.tb, trap(plainErr), trap(err), "instantiation: plain %v, rewritten %v", plainErr, err)
@@ -115,17 +115,18 @@ func (o *oracle) instantiate(wasm []byte, name string) *subject {
 }
 
 // initialise does what the sandbox does after an instantiation.
-func (o *oracle) initialise(mod api.Module, m *wasmbin.Module, out *wasmbin.Rewritten) error {
+func (o *oracle) initialise(mod api.Module, m *wasmbin.Module) error {
 	for _, seg := range m.Data {
 		if !mod.Memory().Write(seg.Offset, seg.Bytes) {
 			return errors.New("a data segment lies outside the memory")
 		}
 	}
-	if !out.Start {
+	start := mod.ExportedFunction(wasmbin.StartExport)
+	if start == nil {
 		return nil
 	}
 	o.left = oracleYields
-	_, err := mod.ExportedFunction(wasmbin.StartExport).Call(o.ctx)
+	_, err := start.Call(o.ctx)
 	return err
 }
 
