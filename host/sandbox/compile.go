@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 
@@ -89,6 +90,7 @@ func CompileMain(stdin io.Reader, dir string) error {
 		return err
 	}
 	debug.SetMemoryLimit(maxCompileMemory / 2)
+	runtime.GOMAXPROCS(2) // the compiler works on one function after the other; threads take address space
 	input, err := io.ReadAll(io.LimitReader(stdin, maxCompileInput))
 	if err != nil {
 		return err

@@ -20,6 +20,11 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 		return nil, &function.Error{Kind: abi.Invalid, Op: "initialise", Err: err}
 	}
 	res := img.newResident(p, pristine)
+	if isCommand(m) {
+		pristine.Command = true
+		pristine.Note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler)"
+		return res, nil
+	}
 	frozen, err := res.freeze(ctx)
 	if err != nil {
 		pristine.close()
@@ -115,6 +120,9 @@ func (inst *instance) initialise(ctx context.Context) error {
 		if err := r.enter(start, nil); err != nil {
 			return err
 		}
+	}
+	if inst.res.snapshot.Command {
+		return nil // it runs when there is an event
 	}
 	main := inst.mod.ExportedFunction(abi.ExportInitialize)
 	returns := main != nil // an _initialize may

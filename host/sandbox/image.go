@@ -130,13 +130,17 @@ func Check(wasm []byte) error {
 
 func checkModule(m *wasmbin.Module) error { return errors.Join(checkImports(m), checkExports(m)) }
 
-// checkExports refuses a module that is not a spore guest, naming what is missing.
+// checkExports refuses a module that is neither a spore guest nor a command,
+// naming what is missing.
 func checkExports(m *wasmbin.Module) error {
 	void := wasmbin.FuncType{}
 	if !m.ExportsMemory(abi.ExportMemory) {
 		return fmt.Errorf("the module does not export its memory as %q", abi.ExportMemory)
 	}
-	if t, ok := m.FuncExport(abi.ExportServe); !ok || !t.Equal(void) {
+	if !m.Exports(abi.ExportServe) && !m.Exports(abi.ExportStart) {
+		return fmt.Errorf("the module exports neither the function %s(), as a spore function does, nor %s(), as a WASI command does", abi.ExportServe, abi.ExportStart)
+	}
+	if t, ok := m.FuncExport(abi.ExportServe); !isCommand(m) && (!ok || !t.Equal(void)) {
 		return fmt.Errorf("the module does not export the function %s(); is it a spore function, with guest.Start in its main?", abi.ExportServe)
 	}
 	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {

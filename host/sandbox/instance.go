@@ -20,7 +20,7 @@ type instance struct {
 	mod     api.Module
 	mem     api.Memory
 	memory  *linearMemory
-	serve   api.Function // fetched once: each fetch makes a stack
+	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
 	globals []api.MutableGlobal
 
 	frame []byte // room for the event's and the answer's frame, used again and again
@@ -41,7 +41,7 @@ func (res *resident) instantiate(ctx context.Context) (*instance, error) {
 		memory.Free()
 		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + settings.Name, Err: err}
 	}
-	inst := &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(abi.ExportServe)}
+	inst := &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(s.entry())}
 	for i := 0; ; i++ {
 		g, ok := mod.ExportedGlobal(wasmbin.GlobalExport + strconv.Itoa(i)).(api.MutableGlobal)
 		if !ok {

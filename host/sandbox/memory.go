@@ -49,7 +49,13 @@ func (m *linearMemory) restore(b *backing, method Method, look bool) (pages int,
 		return int(b.size / pageSize), m.copyFrom(b)
 	case Discard:
 		return 0, m.discard(b)
+	case Scan, Pagemap:
+		return m.copyChanged(b, method, look)
 	}
+	return 0, false
+}
+
+func (m *linearMemory) copyChanged(b *backing, method Method, look bool) (pages int, ok bool) {
 	if look && !m.findChanged(b.size, method) {
 		return m.pages, false
 	}

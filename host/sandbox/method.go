@@ -68,8 +68,7 @@ func probe(m Method) bool {
 	}
 	defer mem.Free()
 	view := mem.bytes()
-	_ = view[5*pageSize] // read, not written: it stays the image's
-	view[2*pageSize+7], view[7*pageSize] = 0xaa, 0xbb
+	view[2*pageSize+7], view[7*pageSize] = view[5*pageSize], 0xbb // page 5 is read only, and stays the image's
 	pages, ok := mem.restore(b, m, true)
 	exact := m > Pagemap || pages == 2
 	return ok && exact && string(view) == string(image)

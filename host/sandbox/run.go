@@ -56,7 +56,8 @@ type run struct {
 	frame    []byte // ev encoded; valid while serving
 	reply    func(*abi.Result)
 	guestErr *abi.Error
-	misused  bool // a call out of order
+	misused  bool     // a call out of order
+	command  *command // nil: a guest runs
 
 	output output
 	calls  callTable
@@ -130,7 +131,7 @@ func (r *run) enter(fn api.Function, stack []uint64) error {
 	}
 	r.output.flush(r)
 	switch {
-	case err == nil, errors.Is(err, errReported):
+	case err == nil, errors.Is(err, errReported), r.endedWell(err):
 		return nil
 	case errors.Is(err, errFrozen):
 		return err
@@ -146,6 +147,8 @@ func (r *run) classify(err error) error {
 		kind, cause = abi.Deadline, errDeadline
 	case errors.Is(err, errEnded):
 		kind, cause = abi.NotReady, errEnded
+	case errors.Is(err, errOutput):
+		kind, cause = abi.TooLarge, errOutput
 	case r.inst.memory.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):

@@ -68,7 +68,12 @@ func (res *resident) start(ctx context.Context) (*instance, error) {
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply func(*abi.Result)) (function.Stats, error) {
 	fillEntropy(ev.Entropy[:])
 	e := sb.inst.res.img.engine
-	sb.run = run{ev: ev, reply: reply, end: int64(d.End.Sub(e.start)), respond: int64(d.Response.Sub(e.start))}
+	sb.run = run{ev: ev, reply: reply, phase: phaseWaiting, end: int64(d.End.Sub(e.start)), respond: int64(d.Response.Sub(e.start))}
+	if sb.inst.res.snapshot.Command {
+		if err := sb.run.beCommand(sb.inst.res.img); err != nil {
+			return function.Stats{}, err
+		}
+	}
 	err := sb.enter(ctx, sb.inst.serve, nil)
 	return sb.stats(), err
 }
@@ -81,11 +86,14 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	}
 	sb.spent = true
 	r, e := &sb.run, sb.inst.res.img.engine
-	r.Context, r.inst, r.img, r.phase = ctx, sb.inst, sb.inst.res.img, phaseWaiting
+	r.Context, r.inst, r.img = ctx, sb.inst, sb.inst.res.img
 	r.pin()
 	r.begun = e.elapsed()
 	err := r.enter(fn, stack)
 	r.ended = e.elapsed()
+	if err == nil && r.command != nil {
+		r.answer()
+	}
 	if err == nil {
 		err = r.verdict()
 	}
@@ -168,7 +176,7 @@ func (sb *Sandbox) random() (uint64, error) {
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
 	fillEntropy(ev.Entropy[:])
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
-	sb.run = run{ev: ev, end: end, respond: end, reply: func(*abi.Result) {}}
+	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result) {}}
 	stack := []uint64{0}
 	err := sb.enter(context.Background(), sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err

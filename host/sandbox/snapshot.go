@@ -24,6 +24,7 @@ type snapshotHeader struct {
 	Size      uint64   // bytes of linear memory
 	Globals   []uint64 // in the order of the rewritten module's exports
 	Frozen    bool     // false: initial memory alone, and every sandbox initialises it anew
+	Command   bool     // the module is a plain WASI command, not a guest: command.go
 	Monotonic int64    // the guest's clock when it was frozen
 	Note      string   // for the operator
 }

@@ -43,11 +43,12 @@ func probeCounts() bool {
 	defer runtime.UnlockOSThread()
 	view := m.bytes()
 	for page := range probePages {
+		first := byte(1)
 		if page%2 == 1 {
-			_ = *(*byte)(unsafe.Pointer(&view[page*pageSize])) // mapped first by a read, then written
+			first += view[page*pageSize] // mapped by this read, then written
 		}
 		before := threadUsage().faults
-		view[page*pageSize] = 1
+		view[page*pageSize] = first
 		if threadUsage().faults == before {
 			return false
 		}

@@ -78,6 +78,9 @@ func Report(requestID string, s function.Stats, err error) string {
 	return string(append(b, '\t'))
 }
 
+// appendMillis appends d in milliseconds with two decimals.
 func appendMillis(b []byte, d time.Duration) []byte {
-	return append(strconv.AppendFloat(b, float64(d)/1e6, 'f', 2, 64), " ms"...)
+	hundredths := int64(d.Round(10*time.Microsecond) / (10 * time.Microsecond))
+	b = strconv.AppendInt(b, hundredths/100, 10)
+	return append(b, '.', byte('0'+hundredths%100/10), byte('0'+hundredths%10), ' ', 'm', 's')
 }

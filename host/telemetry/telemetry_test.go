@@ -87,7 +87,7 @@ func TestSlowOutputDropsAndCountsInsteadOfWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
-	const written = 10_000
+	const written = 30_000
 	for range written {
 		log.Info("line") // returns although nobody reads
 	}

@@ -178,7 +178,7 @@ func (w *rewriter) exports() []byte {
 // explicit table (or declarative), expressions instead of indices.
 func (w *rewriter) elements() []byte {
 	r := &reader{data: w.m.elems, base: w.m.elemsBase}
-	n := r.count(maxSegments, "element segments")
+	n := r.vector(maxSegments, sizeElement, "element segments")
 	b := appendU32(nil, uint32(n))
 	for range n {
 		b = w.elementSegment(b, r)
@@ -217,9 +217,14 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 			return b
 		}
 		if exprs {
-			readConstExpr(r, func(in instr) { b = w.instr(b, r.data, in) })
+			readConstExpr(r, func(in instr) {
+				w.m.checkIndex(r, in, 0)
+				b = w.instr(b, r.data, in)
+			})
 		} else {
-			b = appendU32(b, w.shift(r.u32()))
+			in := instr{op: opRefFunc, start: r.pos, index: r.u32()}
+			w.m.checkIndex(r, in, 0)
+			b = appendU32(b, w.shift(in.index))
 		}
 	}
 	return b
@@ -251,16 +256,15 @@ func (w *rewriter) emptyCode() []byte {
 // and fuel charged.
 func (w *rewriter) function(b []byte, index int, body body) []byte {
 	r := &reader{data: body.bytes, base: body.base}
-	groups := r.count(maxLocals, "groups of locals")
+	groups := r.vector(maxLocals, sizeLocals, "groups of locals")
 	start := r.pos
-	locals := w.skipLocals(r, groups)
-	uses := w.scan(*r)
+	locals := len(w.m.types[w.m.funcs[index]].Params) + w.skipLocals(r, groups)
+	uses := w.scan(*r, locals)
 	if uses.bulk {
 		// One more local, an i32, holds the length of a bulk instruction.
-		scratch := len(w.m.types[w.m.funcs[index]].Params) + locals
 		b = append(appendU32(b, uint32(groups+1)), body.bytes[start:r.pos]...)
 		b = append(b, 1, byte(I32))
-		return w.instructions(b, body, r, uses, uint32(scratch))
+		return w.instructions(b, body, r, uses, uint32(locals))
 	}
 	b = append(b, body.bytes[:r.pos]...)
 	return w.instructions(b, body, r, uses, 0)
@@ -271,7 +275,7 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 	var locals uint64
 	for range groups {
 		locals += uint64(r.u32())
-		r.byte()
+		r.valueType()
 	}
 	if locals > maxLocals {
 		r.fail("%d locals; spore accepts %d", locals, maxLocals)
@@ -287,9 +291,10 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 // uses is what a function does that decides where it is charged.
 type uses struct{ calls, bulk bool }
 
-// scan looks a body over. It refuses what a snapshot cannot hold.
-func (w *rewriter) scan(r reader) (u uses) {
+// scan looks the body of a function with so many locals over. It refuses what a snapshot cannot hold.
+func (w *rewriter) scan(r reader, locals int) (u uses) {
 	walk(&r, func(in instr) {
+		w.m.checkIndex(&r, in, locals)
 		switch {
 		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 			r.pos = in.start
