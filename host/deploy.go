@@ -147,6 +147,12 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
+	if was := h.deployed[spec.Name]; was != nil && was.live.Image.Resident() { // somebody is using it
+		if err := img.Wake(ctx); err != nil {
+			img.Close()
+			return nil, h.refused(spec, err)
+		}
+	}
 	v, _ := h.registry.Publish(spec.Name, digest, h.now())
 	number = v.Number
 	h.log.Info("prepared", "function", spec.Name, "version", number, "took", time.Since(start).Round(time.Millisecond).String())

@@ -34,6 +34,7 @@ type Image struct {
 	environ  []string // "NAME=value", sorted
 	digest   string   // of the module, lower-case hex SHA-256
 	note     string
+	pinned   bool // there are no files to bring it back from
 
 	resident atomic.Pointer[resident] // nil at rest
 	closed   atomic.Bool
@@ -42,6 +43,7 @@ type Image struct {
 
 // Prepare makes wasm ready to serve. It compiles the module and initialises it,
 // or finds that an earlier Prepare has left the result in the engine's directory.
+// The image is at rest then, which Wake changes before the first event does.
 // The error is a *function.Error: Invalid when the module cannot be run here,
 // otherwise what went wrong in its initialisation.
 func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*Image, error) {
@@ -56,7 +58,11 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 		return nil, err
 	}
 	img.note = res.snapshot.Note
-	img.keep(res)
+	if img.pinned {
+		img.keep(res)
+	} else {
+		res.release()
+	}
 	return img, nil
 }
 
@@ -106,7 +112,8 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, err
 	}
 	if err := img.store(wasm, res.snapshot); err != nil {
-		res.snapshot.Note = "it could not be stored, so a restart initialises it again: " + err.Error()
+		img.pinned = true
+		res.snapshot.Note = "it could not be stored, so it stays in memory and a restart initialises it again: " + err.Error()
 	}
 	return res, nil
 }

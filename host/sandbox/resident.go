@@ -71,6 +71,15 @@ func (img *Image) acquire(ctx context.Context) (*resident, error) {
 	}
 }
 
+// Wake brings the image into memory, so that its next event need not wait for that.
+func (img *Image) Wake(ctx context.Context) error {
+	res, err := img.acquire(ctx)
+	if err == nil {
+		res.release()
+	}
+	return err
+}
+
 // wake brings the image into memory, unless somebody else has by now.
 func (img *Image) wake(ctx context.Context) error {
 	img.mu.Lock()
@@ -143,6 +152,8 @@ func (img *Image) sweep(since int64) {
 	res := img.resident.Load()
 	switch {
 	case res == nil:
+	case img.pinned:
+		res.idle.trim()
 	case res.used.Load() < since && res.users.Load() == 1:
 		img.drop()
 	default:
