@@ -27,17 +27,24 @@ func nestedLoops(depth, locals int) handmade {
 // TestM4TheCompilerEndsAlone: what becomes of the process that compiles a module
 // is an error of that module's deployment, and of nothing else.
 func TestM4TheCompilerEndsAlone(t *testing.T) {
-	good := handmade{serve: []step{take(anyResult), respond()}}
-	for name, tc := range map[string]struct {
+	type deployment struct {
 		way   string
 		guest handmade
 		want  string
-	}{
+	}
+	good := handmade{serve: []step{take(anyResult), respond()}}
+	deployments := map[string]deployment{
 		"a panic in a worker":        {"panic in a worker", good, "panic: the compiler lost its way"},
-		"no code and no error":       {"nothing", good, "skeleton"},
+		"no code and no error":       {"nothing", good, "0 cache entries where there should be one"},
 		"an end without a word":      {"silent failure", good, "compile: exit status 1"},
-		"a module that takes it all": {"well", nestedLoops(10_000, 50_000), "takes over"},
-	} {
+		"a module that takes memory": {"well", nestedLoops(4000, 50_000), "takes over 1536 MiB of memory"},
+	}
+	if *long {
+		slow := nestedLoops(100, 20_000)
+		slow.copies = 100
+		deployments["a module that takes time"] = deployment{"well", slow, "takes over 30 s of processor time"}
+	}
+	for name, tc := range deployments {
 		t.Run(name, func(t *testing.T) {
 			e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Compiler: compiler(tc.way)})
 			most, _ := rise(t, func() {

@@ -19,12 +19,9 @@ import (
 	"spore/host/wasmbin"
 )
 
-// compile leaves the compiled code of m under key on disk, unless it is there.
+// compile leaves the compiled code of m under key on disk, in place of what may be
+// there.
 func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt wasmbin.Options) error {
-	dir := filepath.Join(e.files.code, key)
-	if _, _, err := readCode(dir); err == nil {
-		return nil
-	}
 	rewritten, err := m.Rewrite(opt)
 	if err != nil {
 		return err
@@ -37,17 +34,19 @@ func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt
 	if err := e.compileInto(ctx, work, rewritten); err != nil {
 		return err
 	}
-	err = os.Rename(work, dir)
-	if err == nil {
-		return nil
-	}
-	if _, _, err := readCode(dir); err == nil {
-		return nil // somebody else was faster
-	}
-	if err := os.RemoveAll(dir); err != nil { // what is there is damaged, or made for another processor
+	if err := sealCode(work, key, rewritten.Skeleton); err != nil {
 		return err
 	}
-	return os.Rename(work, dir)
+	dir := filepath.Join(e.files.code, key)
+	if err := os.RemoveAll(dir); err != nil { // damaged, or made for another processor
+		return err
+	}
+	if err := os.Rename(work, dir); err != nil {
+		if _, _, ours := readCode(dir); ours != nil {
+			return err
+		}
+	} // or somebody else was faster
+	return nil
 }
 
 func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritten) error {
@@ -102,8 +101,8 @@ func CompileMain(stdin io.Reader, dir string) error {
 	return compileModule(context.Background(), dir, input[4:4+n], input[4+n:])
 }
 
-// compileModule compiles a rewritten module and its skeleton and leaves in dir
-// the skeleton, the module's code under the skeleton's name, and their digest.
+// compileModule compiles a rewritten module and its skeleton and leaves in dir the
+// module's code under the skeleton's name.
 func compileModule(ctx context.Context, dir string, wasm, skeleton []byte) error {
 	whole, err := os.MkdirTemp(dir, ".whole-*")
 	if err != nil {
@@ -124,12 +123,15 @@ func compileModule(ctx context.Context, dir string, wasm, skeleton []byte) error
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
-		return err
-	}
-	digest, err := digestCode(dir, skeleton)
+	return os.Rename(from, to)
+}
+
+// sealCode completes what compileModule left in dir, so that readCode finds it
+// where it is the code under key.
+func sealCode(dir, key string, skeleton []byte) error {
+	digest, err := digestCode(dir, key, skeleton)
 	if err != nil {
-		return err
+		return fmt.Errorf("compile: %w", err)
 	}
 	if err := writeFile(filepath.Join(dir, skeletonFile), skeleton); err != nil {
 		return err

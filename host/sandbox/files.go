@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -52,21 +53,24 @@ func writeFile(path string, parts ...[]byte) error {
 	return os.Rename(f.Name(), path)
 }
 
-// sealed puts a digest in front of content, and unseal takes it off again. What
-// a disk has changed is noticed before anything is made of it.
-func sealed(content []byte) (digest []byte) {
-	sum := sha256.Sum256(content)
-	return sum[:]
+// sealed is the digest that stands in front of content in the file called name, and
+// unseal takes it off again. What a disk has changed, or somebody has moved, is
+// noticed before anything is made of it.
+func sealed(name string, content []byte) (digest []byte) {
+	h := sha256.New()
+	_, _ = io.WriteString(h, name)
+	_, _ = h.Write(content)
+	return h.Sum(nil)
 }
 
 var errDamaged = errors.New("the file is damaged")
 
-func unseal(file []byte) ([]byte, error) {
+func unseal(name string, file []byte) ([]byte, error) {
 	if len(file) < sha256.Size {
 		return nil, errDamaged
 	}
 	content := file[sha256.Size:]
-	if !bytes.Equal(sealed(content), file[:sha256.Size]) {
+	if !bytes.Equal(sealed(name, content), file[:sha256.Size]) {
 		return nil, errDamaged
 	}
 	return content, nil

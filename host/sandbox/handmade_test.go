@@ -21,6 +21,7 @@ type handmade struct {
 	elements [][]byte          // items of the element section
 	min      byte              // pages of memory to begin with; one when zero
 	locals   int               // i32s of spore_serve
+	copies   int               // further functions like spore_serve
 	random   int32             // export spore_random, which returns this; 0 for no export
 	noInit   bool              // main returns without asking for a request
 	names    map[string]string // import names to use instead
@@ -129,6 +130,14 @@ func sized(b []byte) []byte { return append(leb(len(b)), b...) }
 
 func section(id byte, content []byte) []byte { return append([]byte{id}, sized(content)...) }
 
+// optional is a section that is left out when it has no items.
+func optional(id byte, items [][]byte) []byte {
+	if len(items) == 0 {
+		return nil
+	}
+	return section(id, vec(items...))
+}
+
 func str(s string) []byte { return sized([]byte(s)) }
 
 func cat(parts ...[]byte) []byte {
@@ -233,13 +242,13 @@ func (m handmade) bytes() []byte {
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
-		section(3, vec(leb(first), leb(first), leb(first+1))),
-		section(4, vec(m.table...)),
+		section(3, vec(append([][]byte{leb(first), leb(first), leb(first + 1)}, slices.Repeat([][]byte{leb(first)}, m.copies)...)...)),
+		optional(4, m.table),
 		section(5, []byte{1, 0, max(1, m.min)}),
 		section(6, vec(m.globals...)),
 		section(7, vec(m.exportSection(first)...)),
-		section(9, vec(m.elements...)),
-		section(10, vec(body(start), serve, body(random))),
+		optional(9, m.elements),
+		section(10, vec(append([][]byte{body(start), serve, body(random)}, slices.Repeat([][]byte{serve}, m.copies)...)...)),
 		section(11, vec(m.dataSection()...)))
 }
 

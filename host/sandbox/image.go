@@ -99,12 +99,14 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 	}
 	e, key := img.engine, codeKey(img.digest)
 	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: fuelSlice}
-	if err := e.compile(ctx, key, m, opt); err != nil {
-		return nil, invalid(err)
-	}
 	p, err := e.program(ctx, key)
-	if err != nil {
-		return nil, invalid(err)
+	if err != nil { // it is not there, or not as it should be
+		if err := e.compile(ctx, key, m, opt); err != nil {
+			return nil, invalid(err)
+		}
+		if p, err = e.program(ctx, key); err != nil {
+			return nil, invalid(err)
+		}
 	}
 	res, err := img.freeze(ctx, p, m)
 	if err != nil {

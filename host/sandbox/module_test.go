@@ -274,7 +274,7 @@ func TestS5ClocksAfterARestore(t *testing.T) {
 	header := regexp.MustCompile(`"Monotonic":\d+`).ReplaceAll(content[4:n], []byte(`"Monotonic":3600000000000`))
 	require.NotEqual(t, content[4:n], header)
 	content = slices.Concat(binary.LittleEndian.AppendUint32(nil, uint32(len(header))), header, content[n:])
-	sum := sha256.Sum256(content)
+	sum := sha256.Sum256(append([]byte(filepath.Base(files[0])), content...))
 	require.NoError(t, os.WriteFile(files[0], append(sum[:], content...), 0o600))
 
 	again, mono := read()

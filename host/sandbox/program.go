@@ -31,7 +31,7 @@ type program struct {
 //	skeleton      the rewritten module with empty function bodies
 //	wazero-…/     wazero's compile cache with one entry: the code of the whole module,
 //	              under the name that wazero looks for when it is given the skeleton
-//	digest        of both
+//	digest        of both, and of the directory's name
 //
 // wazero decodes and validates a module before it looks for its code. With the
 // bodies that takes 15-60 ms; they are of no use to it once the code is there.
@@ -42,7 +42,7 @@ const (
 )
 
 // codeVersion goes up when the rewriter or this layout changes what is compiled.
-const codeVersion = "spore code 1"
+const codeVersion = "spore code 2"
 
 // codeKey names a module's compiled code by all that it depends on. The engine's
 // version and the machine are in it; the processor's features are wazero's to
@@ -144,7 +144,7 @@ func readCode(dir string) (skeleton []byte, entry os.FileInfo, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	got, err := digestCode(dir, skeleton)
+	got, err := digestCode(dir, filepath.Base(dir), skeleton)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -155,8 +155,9 @@ func readCode(dir string) (skeleton []byte, entry os.FileInfo, err error) {
 	return skeleton, entry, err
 }
 
-// digestCode is the digest of a skeleton and of the one cache entry in dir.
-func digestCode(dir string, skeleton []byte) (string, error) {
+// digestCode is the digest of a skeleton and of the one cache entry in dir, as the
+// code under key.
+func digestCode(dir, key string, skeleton []byte) (string, error) {
 	path, err := entryPath(dir)
 	if err != nil {
 		return "", err
@@ -166,7 +167,7 @@ func digestCode(dir string, skeleton []byte) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %d\n", filepath.Base(path), len(skeleton))
+	fmt.Fprintf(h, "%s %s %d\n", key, filepath.Base(path), len(skeleton))
 	_, _ = h.Write(skeleton)
 	_, _ = h.Write(code)
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -47,9 +47,9 @@ func (s *snapshot) close() { s.memory.close() }
 
 // snapshotVersion goes up whenever a guest could see another host during its
 // initialisation, or the file changes: old snapshots are then made anew.
-const snapshotVersion = "spore image 2"
+const snapshotVersion = "spore image 3"
 
-// A snapshot file is the digest of all that follows, then the header as JSON
+// A snapshot file is the digest of its name and all that follows, then the header as JSON
 // behind its length (little-endian, 32 bits), then the memory, compressed with
 // zstd: 0.3 MB for the 2.9 MB of a small Go program.
 //
@@ -68,7 +68,7 @@ func (img *Image) storeSnapshot(s *snapshot) error {
 		return err
 	}
 	content = encoder.EncodeAll(s.memory.bytes(), content)
-	return writeFile(img.snapshotPath(), sealed(content), content)
+	return writeFile(img.snapshotPath(), sealed(img.key(), content), content)
 }
 
 func (img *Image) snapshotPath() string { return filepath.Join(img.engine.files.images, img.key()) }
@@ -79,7 +79,7 @@ func (img *Image) readSnapshot() (header snapshotHeader, memory []byte, err erro
 	if err != nil {
 		return header, nil, err
 	}
-	content, err := unseal(file)
+	content, err := unseal(img.key(), file)
 	if err != nil {
 		return header, nil, err
 	}

@@ -102,7 +102,7 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 			<-ticker.C
 			n++
 		}
-		return guest.Text(strconv.Itoa(n)), nil
+		return guest.Text(fmt.Sprint(n, " ", time.Since(start).Milliseconds())), nil
 	case "echo":
 		return guest.Result{Status: 201, ContentType: ev.ContentType, Body: ev.Body, Headers: ev.Headers}, nil
 	case "body":
