@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,5 +151,29 @@ func (h *testHost) logged(text string, n int) []map[string]any {
 		}
 		require.True(h.t, time.Now().Before(end), "no %d log lines with %q in:\n%s", n, text, h.logs.String())
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// underLoad asks for / until it is told to stop, and returns how often it did. Any
+// answer but 200 fails the test.
+func underLoad(h *testHost) (stop func() int64) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	var clients sync.WaitGroup
+	var asked atomic.Int64
+	for range 2 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				if got := h.get("/"); got.status != 200 {
+					h.t.Errorf("status %d: %s", got.status, got.body)
+					return
+				}
+				asked.Add(1)
+			}
+		})
+	}
+	return func() int64 {
+		cancel()
+		clients.Wait()
+		return asked.Load()
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,7 @@ type host struct {
 	now        func() time.Time
 
 	secrets  atomic.Pointer[capability.Secrets]
+	redact   *redactor            // knows the secrets that were handed out
 	deployed map[string]*deployed // used by one goroutine at a time
 
 	// route makes the routes of functions the listener's; nil without a listener.
@@ -51,7 +51,7 @@ type host struct {
 const idleTime = 5 * time.Minute
 
 // newHost builds a host from the settings that need a restart to change.
-func newHost(cfg *config.Config, log *slog.Logger, now func() time.Time) (*host, error) {
+func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() time.Time) (*host, error) {
 	derived := filepath.Join(cfg.Host.Data, "derived")
 	if err := os.MkdirAll(derived, 0o700); err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
@@ -61,7 +61,7 @@ func newHost(cfg *config.Config, log *slog.Logger, now func() time.Time) (*host,
 		return nil, err
 	}
 	log.Debug("engine", "restore", engine.Restore(), "compile_limits", sandbox.CompileLimits)
-	h := &host{log: log, derived: derived, engine: engine, now: now, deployed: map[string]*deployed{}, sweeping: background(engine.Run)}
+	h := &host{log: log, redact: redact, derived: derived, engine: engine, now: now, deployed: map[string]*deployed{}, sweeping: background(engine.Run)}
 	h.http = capability.NewHTTP(capability.HTTPOptions{UserAgent: cfg.Host.UserAgent})
 	h.dispatcher = invoke.New(invoke.Options{Concurrency: cfg.Host.Concurrency, Now: now})
 	h.invoker = &telemetry.Invoker{Next: h.dispatcher, Log: log}
@@ -117,7 +117,16 @@ func (h *host) settings(spec *function.Spec, version func() int) sandbox.Setting
 // secret looks secrets up for spec in the source that is configured when the
 // function asks.
 func (h *host) secret(spec function.Spec) func(string) ([]byte, error) {
-	return func(name string) ([]byte, error) { return h.secrets.Load().For(spec)(name) }
+	return func(name string) ([]byte, error) { return h.handedOut(name, h.secrets.Load().For(spec)) }
+}
+
+// handedOut looks a secret up and keeps it out of the log from now on.
+func (h *host) handedOut(name string, lookup func(string) ([]byte, error)) ([]byte, error) {
+	value, err := lookup(name)
+	if err == nil {
+		h.redact.add(name, value)
+	}
+	return value, err
 }
 
 // guestLog writes a guest's records to the host's log, under the function's name.
@@ -144,6 +153,5 @@ func visible(s string) string {
 	if !strings.ContainsFunc(s, hidden) {
 		return s
 	}
-	quoted := strconv.Quote(s)
-	return quoted[1 : len(quoted)-1]
+	return quoted(s)
 }

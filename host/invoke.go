@@ -225,9 +225,9 @@ func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 // A signature is not checked: nobody else can have sent it.
 func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
 	errOut := cmd.ErrOrStderr()
-	log, writer := newLogger("text", errOut)
+	log, writer, redact := newLogger("text", errOut)
 	defer background(writer.Run)()
-	h, err := newHost(cfg, log, time.Now)
+	h, err := newHost(cfg, log, redact, time.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -72,9 +72,9 @@ func serve(ctx context.Context, opt serveOptions) error {
 		return fmt.Errorf("%w; set listen in %s to a free address", err, opt.config)
 	}
 	defer listener.Close()
-	log, writer := newLogger(cfg.Host.Log, opt.logs)
+	log, writer, redact := newLogger(cfg.Host.Log, opt.logs)
 	defer background(writer.Run)()
-	h, err := newHost(cfg, log, opt.now)
+	h, err := newHost(cfg, log, redact, opt.now)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,9 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 }
 
 // secret gives the listener the secrets that routes verify signatures with.
-func (s *server) signingSecret(name string) ([]byte, error) { return s.secrets.Load().Lookup(name) }
+func (s *server) signingSecret(name string) ([]byte, error) {
+	return s.handedOut(name, s.secrets.Load().Lookup)
+}
 
 // setRoutes puts the functions' routes in front of the listener.
 func (s *server) setRoutes(functions map[string]*deployed) error {

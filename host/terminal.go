@@ -5,11 +5,13 @@ package main
 // error. NO_COLOR is honoured.
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
+	"unicode"
 
 	"github.com/lmittmann/tint"
 
@@ -43,14 +45,43 @@ func logHandler(form string, out io.Writer) func(io.Writer) slog.Handler {
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
 }
 
-// newLogger returns the log to out in the given form, and the writer to run. On a
-// terminal each write wipes the line of progress that may stand there.
-func newLogger(form string, out io.Writer) (*slog.Logger, *telemetry.Writer) {
+// newLogger returns the log to out in the given form, the writer to run, and the
+// redactor to tell secrets to. On a terminal each write wipes the line of progress
+// that may stand there.
+func newLogger(form string, out io.Writer) (*slog.Logger, *telemetry.Writer, *redactor) {
 	handler := logHandler(form, out)
 	if isTerminal(out) {
 		out = wiping{out}
 	}
-	return telemetry.NewLogger(out, handler)
+	redact := &redactor{out: steerless{out}}
+	log, writer := telemetry.NewLogger(redact, handler)
+	return log, writer, redact
+}
+
+// steerless is an output on which no terminal is steered by what ASCII's control
+// characters are not needed for: it spells out those beyond ASCII, and those that
+// turn the direction of writing, in the way of JSON, where they stand in strings.
+type steerless struct{ io.Writer }
+
+func (s steerless) Write(lines []byte) (int, error) {
+	steers := func(r rune) bool {
+		return r >= 0x7f && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp))
+	}
+	if !bytes.ContainsFunc(lines, steers) {
+		return s.Writer.Write(lines)
+	}
+	var b bytes.Buffer
+	for _, r := range string(lines) {
+		if steers(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	if _, err := s.Writer.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
 }
 
 type wiping struct{ io.Writer }

@@ -5,12 +5,14 @@ import (
 	"bytes"
 	"context"
 	crand "crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	mrand "math/rand"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"runtime"
 	"strconv"
@@ -133,6 +135,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 	case "look-at-own":
 		mark(ev.Body)
 		return guest.Text(strconv.Itoa(occurrences(ev.Body))), nil
+	case "leak":
+		return guest.Result{}, leak()
 	case "clear": // one bulk instruction after the other
 		for b := make([]byte, 30<<20); ; {
 			clear(b)
@@ -210,6 +214,21 @@ func draw() string {
 	var key [8]byte
 	_, _ = crand.Read(key[:])
 	return fmt.Sprint(rand.Uint64(), " ", mrand.Uint64(), " ", maphash.String(maphash.MakeSeed(), "x"), " ", hex.EncodeToString(key[:]))
+}
+
+// leak tells a secret to everybody who may listen.
+func leak() error {
+	value, err := secret.Get("TOKEN")
+	if err != nil {
+		return err
+	}
+	for _, form := range []string{value, "Bearer " + value + ".", base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value + "more")),
+		hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))), url.QueryEscape(value), url.PathEscape(value), strconv.Quote(value), "\x1b" + value} {
+		fmt.Println("stdout", form)
+		fmt.Fprintln(os.Stderr, "stderr", form)
+		guest.Log(8, "a record with "+form, "key", form, form, "value")
+	}
+	return errors.New("cannot log in with " + value)
 }
 
 // writeTwice does what the runtime reports as concurrent map writes: the map's

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+)
+
+// TestS6ASecretStaysWhereItBelongs has a function tell its secret in every way it
+// can, and looks for it in the log, in the answer, and in all the host keeps.
+func TestS6ASecretStaysWhereItBelongs(t *testing.T) {
+	const value = `s3cret/with+"signs"&%ä-9876`
+	t.Setenv("SPORE_TEST_S6_TOKEN", value)
+	toml := strings.Replace(probe, "timeout", "secrets = [\"TOKEN\"]\nenv = { SPORE_TEST_MARK = \"1\" }\ntimeout", 1) + "[secrets]\nenv = \"SPORE_TEST_S6_\"\n"
+	dir := newDir(t, toml)
+	require.NoError(t, os.Remove(filepath.Join(dir, "data", "derived"))) // one of its own
+	h := startHost(t, dir, time.Now)
+	for range 2 {
+		got := h.get("/leak")
+		require.Equal(t, 502, got.status)
+		requireSecretFree(t, value, got.body)
+	}
+	h.logged("REPORT", 2)
+	require.Contains(t, h.logs.String(), "Bearer [secret TOKEN].")
+	require.Contains(t, h.logs.String(), "cannot log in with [secret TOKEN]")
+	require.NoError(t, h.stop())
+	requireSecretFree(t, value, h.logs.String())
+	requireSecretFree(t, value, h.out.String())
+	files := 0
+	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "data"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		requireSecretFree(t, value, string(content))
+		if filepath.Base(filepath.Dir(path)) == "images" {
+			requireSecretFree(t, value, snapshotMemory(t, content))
+		}
+		files++
+		return nil
+	}))
+	require.Greater(t, files, 5)
+}
+
+// snapshotMemory is the memory in a snapshot file (sandbox/snapshot.go).
+func snapshotMemory(t *testing.T, file []byte) string {
+	t.Helper()
+	content := file[32:]
+	decoder, err := zstd.NewReader(nil)
+	require.NoError(t, err)
+	defer decoder.Close()
+	memory, err := decoder.DecodeAll(content[4+binary.LittleEndian.Uint32(content):], nil)
+	require.NoError(t, err)
+	require.Contains(t, string(memory), "SPORE_TEST_MARK=1", "the function's environment stands in it")
+	return string(memory)
+}
+
+func requireSecretFree(t *testing.T, value, text string) {
+	t.Helper()
+	for _, form := range []string{value, value[:12], base64.StdEncoding.EncodeToString([]byte(value))[:16], hex.EncodeToString([]byte(value)),
+		strings.ToUpper(hex.EncodeToString([]byte(value))), url.QueryEscape(value), url.PathEscape(value)} {
+		at := strings.Index(text, form)
+		if at >= 0 {
+			require.Fail(t, "the secret is there", "%q in %q", form, text[max(0, at-100):min(len(text), at+100)])
+		}
+	}
+}
+
+func TestS6ValuesThatAreLookedFor(t *testing.T) {
+	var out bytes.Buffer
+	r := &redactor{out: &out}
+	write := func(text string) string {
+		out.Reset()
+		n, err := r.Write([]byte(text))
+		require.NoError(t, err)
+		require.Equal(t, len(text), n)
+		return out.String()
+	}
+	require.Equal(t, "a 1234567 b", write("a 1234567 b"))
+	r.add("SHORT", []byte("1234567"))
+	r.add("LONG", []byte("12345678"))
+	r.add("LONG", []byte("12345678"))
+	r.add("PEM", []byte("-----BEGIN-----\nabcdefghijkl\nend\n-----END-----\n"))
+	require.Equal(t, "a 1234567 b", write("a 1234567 b"), "too short to be told from a word")
+	require.Equal(t, "a [secret LONG] b [secret LONG]9", write("a 12345678 b 123456789"))
+	require.Equal(t, "[secret PEM]\nend", write("abcdefghijkl\nend"), "a line of a longer value")
+	for i := range 5 { // behind any prefix, a value is somewhere else in the base64
+		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("u", 3*i) + "12345678:more"))
+		require.Contains(t, write(text), "[secret LONG]")
+	}
+}
+
+// TestS7TheReadmeSaysWhatIsNotKeptApart: what this host does not defend against
+// is the first thing to know of it.
+func TestS7TheReadmeSaysWhatIsNotKeptApart(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	text := strings.Join(strings.Fields(string(readme)), " ")
+	require.Contains(t, text, "One host process is one trust domain.")
+	require.Contains(t, text, "not against side channels of the CPU")
+}
+
+// TestG12NothingAGuestLogsSteersATerminal logs characters that terminals obey, in
+// every part of a record, in both forms of the log.
+func TestG12NothingAGuestLogsSteersATerminal(t *testing.T) {
+	const hostile = "\x1b[2J\x07\x7f\u009b31m\u202egnp.exe\u2028\r\n\x00\xff\xfe"
+	for _, form := range []string{"json", "text"} {
+		t.Run(form, func(t *testing.T) {
+			var out buffer
+			log, writer, _ := newLogger(form, &out)
+			stop := background(writer.Run)
+			h := &host{log: log}
+			h.guestLog("f", func() int { return 1 })("r-1", abi.LogRecord{Message: hostile, Attrs: abi.Pairs{{Name: hostile, Value: hostile}}})
+			log.Error("invocation failed", "error", "a guest's own words: "+hostile)
+			stop()
+			text := out.String()
+			require.Equal(t, 2, strings.Count(text, "\n"), "a record is a line: %q", text)
+			for i, r := range text {
+				require.True(t, r == '\n' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) && r != '\u202e' && r != '\u2028', "%q at %d of %q", r, i, text)
+			}
+		})
+	}
+}
+
+// m6 is a host under load whose one module's file is about to be changed.
+func m6(t *testing.T) (h *testHost, file string, swaps func(change func(wasm []byte), rounds int)) {
+	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")
+	file = filepath.Join(dir, "hello.wasm")
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(file, wasm, 0o600))
+	h = startHost(t, dir, time.Now)
+	return h, file, func(change func([]byte), rounds int) {
+		stop := underLoad(h)
+		for i := 1; i <= rounds; i++ {
+			wasm, greeting := variant(t, i)
+			change(wasm)
+			require.Eventually(t, func() bool { return h.get("/").body == greeting }, time.Minute, 5*time.Millisecond)
+		}
+		t.Logf("%d requests meanwhile", stop())
+	}
+}
+
+func TestM6AModuleThatIsWrittenSlowly(t *testing.T) {
+	t.Parallel()
+	_, file, swaps := m6(t)
+	swaps(func(wasm []byte) {
+		f, err := os.Create(file)
+		require.NoError(t, err)
+		defer f.Close()
+		pause := time.NewTicker(20 * time.Millisecond) // the writer is slow, not the test
+		defer pause.Stop()
+		for piece := range slices.Chunk(wasm, 64<<10) {
+			_, err := f.Write(piece)
+			require.NoError(t, err)
+			<-pause.C
+		}
+	}, 2)
+}
+
+func TestM6RenamesAndLinks(t *testing.T) {
+	t.Parallel()
+	h, file, swaps := m6(t)
+	place := func(name string, wasm []byte) string {
+		path := filepath.Join(h.dir, name)
+		require.NoError(t, os.WriteFile(path, wasm, 0o600))
+		return path
+	}
+	swaps(func(wasm []byte) { require.NoError(t, os.Rename(place("new", wasm), file)) }, 3)
+	n := 0
+	swaps(func(wasm []byte) { // to another file each time, by a link that is renamed
+		n++
+		target := place(fmt.Sprintf("version-%d", n), wasm)
+		require.NoError(t, os.Symlink(target, filepath.Join(h.dir, "link")))
+		require.NoError(t, os.Rename(filepath.Join(h.dir, "link"), file))
+	}, 3)
+	swaps(func(wasm []byte) { // a race of many renames, of which the last one counts
+		for i := range 50 {
+			old, _ := variant(t, 90+i%5)
+			require.NoError(t, os.Rename(place("new", old), file))
+		}
+		require.NoError(t, os.Rename(place("new", wasm), file))
+	}, 2)
+}
+
+// TestM6AModuleThatIsGone: a file that is deleted, is something else, or cannot be
+// read leaves what serves as it is, and counts again when it is back.
+func TestM6AModuleThatIsGone(t *testing.T) {
+	t.Parallel()
+	h, file, swaps := m6(t)
+	refused := 0
+	swaps(func(wasm []byte) {
+		require.NoError(t, os.Remove(file))
+		refused++
+		h.logged("goes on", refused)
+		require.NoError(t, os.WriteFile(file, wasm, 0o600))
+	}, 2)
+	swaps(func(wasm []byte) {
+		require.NoError(t, os.Remove(file))
+		require.NoError(t, os.Mkdir(file, 0o700))
+		refused = len(h.logged("goes on", refused+1))
+		require.NoError(t, os.Remove(file))
+		require.NoError(t, os.WriteFile(file, wasm, 0o600))
+	}, 1)
+	if os.Geteuid() == 0 {
+		return // root reads everything
+	}
+	swaps(func(wasm []byte) {
+		require.NoError(t, os.Rename(file, file+".old"))
+		require.NoError(t, os.WriteFile(file, wasm, 0o000))
+		refused = len(h.logged("goes on", refused+1))
+		require.NoError(t, os.Remove(file))
+		require.NoError(t, os.WriteFile(file, wasm, 0o600))
+	}, 1)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// redactor is the output that log lines pass on their way out: it writes a
+// secret's name for its value, as it is and as a program would put it into a
+// header, a URL or a dump. It helps against accidents. A function that wants to
+// tell a secret it was given can.
+type redactor struct {
+	out io.Writer
+
+	mu     sync.Mutex
+	known  map[string]bool // values
+	pairs  []string        // what to look for, and what to write instead
+	values *strings.Replacer
+}
+
+// minRedacted is the shortest value that is looked for: shorter ones stand in
+// ordinary words.
+const minRedacted = 8
+
+// add makes the redactor look for a secret that is handed out.
+func (r *redactor) add(name string, value []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(value) < minRedacted || r.known[string(value)] {
+		return
+	}
+	if r.known == nil {
+		r.known = map[string]bool{}
+	}
+	r.known[string(value)] = true
+	instead := "[secret " + name + "]"
+	for _, form := range forms(string(value)) {
+		r.pairs = append(r.pairs, form, instead)
+	}
+	for line := range strings.Lines(string(value)) { // a key in PEM is printed line by line
+		if line = strings.TrimSpace(line); len(line) >= minRedacted {
+			r.pairs = append(r.pairs, line, instead)
+		}
+	}
+	r.values = strings.NewReplacer(r.pairs...)
+}
+
+// forms are the ways in which a value may be in a log line.
+func forms(value string) []string {
+	whole := value[:len(value)/3*3] // its base64 is the same whatever follows
+	list := []string{
+		base64.StdEncoding.EncodeToString([]byte(whole)), base64.URLEncoding.EncodeToString([]byte(whole)),
+		hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))),
+		url.QueryEscape(value), url.PathEscape(value),
+	}
+	shown := quoted(value) // as guestLog shows control characters
+	return append(list, value, inJSON(value), shown, inJSON(shown))
+}
+
+func quoted(s string) string {
+	q := strconv.Quote(s)
+	return q[1 : len(q)-1]
+}
+
+// inJSON is s as slog's JSON handler writes it.
+func inJSON(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string can be encoded
+	q := strings.TrimSuffix(b.String(), "\n")
+	return q[1 : len(q)-1]
+}
+
+// Write takes whole lines.
+func (r *redactor) Write(lines []byte) (int, error) {
+	r.mu.Lock()
+	values := r.values
+	r.mu.Unlock()
+	if values == nil {
+		return r.out.Write(lines)
+	}
+	if _, err := values.WriteString(r.out, string(lines)); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
+}
