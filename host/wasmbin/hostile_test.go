@@ -356,3 +356,24 @@ func TestGuestsDoNotReachWhatTheRewriterAdds(t *testing.T) {
 		code(0x42, 1, 0x24, 0, 0x23, 0, 0x1a, 0x10, 0, 0x02, 0, 0x0b, 0x02, 0x40, 0x0b, 0x02, 0x7f, 0x41, 0, 0x0b, 0x1a, 0x41, 0, 0x11, 0, 0)))
 	require.NoError(t, err, "its own indices")
 }
+
+// TestCodeDoesNotHideInImmediates gives a v128.const, whose value is code to an
+// engine that looks only at the first byte of the instruction's number. This code
+// would end the block and loop for ever, unmetered.
+func TestCodeDoesNotHideInImmediates(t *testing.T) {
+	hidden := append([]byte{0x0b, 0x03, 0x40, 0x0c, 0, 0x0b, 0x02, 0x40}, repeat(8, 0x01)...)
+	guest := func(number ...byte) []byte {
+		instructions := slices.Concat([]byte{0x02, 0x40, 0x41, 1, 0x0d, 0, 0x41, 0, 0xfd, 15, 0x41, 0, 0xfd}, number, hidden, []byte{0x1a, 0x0b})
+		return module(voidType, oneFunc, oneMemory, code(instructions...))
+	}
+	for _, number := range [][]byte{{0x8c, 0}, {0x8c, 0x80, 0}, {0x8c, 0x80, 0x80, 0x80, 0}} {
+		_, err := rewrite(guest(number...))
+		require.ErrorContains(t, err, "longer form")
+	}
+	_, err := rewrite(guest(12))
+	require.NoError(t, err, "the shortest form")
+	_, err = rewrite(module(voidType, oneFunc, oneMemory, code(0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x8b, 0, 0)))
+	require.ErrorContains(t, err, "longer form", "memory.fill")
+	_, err = rewrite(module(voidType, oneFunc, oneMemory, code(0x41, 0, 0xfd, 15, 0x41, 0, 0xfd, 15, 0xfd, 0xae, 1, 0x1a)))
+	require.NoError(t, err, "i32x4.add, whose number takes two bytes")
+}

@@ -93,16 +93,28 @@ func next(r *reader) instr {
 	case op == 0xd0: // ref.null
 		r.refType()
 	case op == opMisc:
-		in.sub = r.u32()
+		in.sub = subOpcode(r)
 		miscImmediates(r, in.sub)
 	case op == opSIMD:
-		in.sub = r.u32()
+		in.sub = subOpcode(r)
 		simdImmediates(r, in.sub)
 	default:
 		r.fail("instruction %#x is not supported%s", op, proposal(op))
 	}
 	in.end = r.pos
 	return in
+}
+
+// subOpcode reads the number behind a prefix, in its shortest form only. An engine
+// may look at its first byte alone, as wazero does behind 0xfd, and what is an
+// immediate in the longer form would then be code that has not been looked at.
+func subOpcode(r *reader) uint32 {
+	start := r.pos
+	sub := r.u32()
+	if n := r.pos - start; n > 1 && sub>>(7*(n-1)) == 0 {
+		r.fail("an instruction in a longer form than it needs")
+	}
+	return sub
 }
 
 // proposal says what an instruction spore does not know is for.
