@@ -40,11 +40,12 @@ const (
 
 // instr is one decoded instruction. Only what the rewriter needs is kept.
 type instr struct {
-	op    byte
-	sub   uint32 // opMisc and opSIMD
-	index uint32 // of what checkIndex looks at
-	start int    // of the opcode, in the reader's data
-	end   int    // after the immediates
+	op      byte
+	sub     uint32 // opMisc and opSIMD
+	index   uint32 // of what checkIndex looks at
+	targets int    // of a branch
+	start   int    // of the opcode, in the reader's data
+	end     int    // after the immediates
 }
 
 // next decodes the instruction at r's position. An instruction spore does not
@@ -56,13 +57,17 @@ func next(r *reader) instr {
 	case op <= 0x01 || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
 	case op >= opBlock && op <= opIf:
 		in.index = blockType(r)
+		if op == opIf {
+			in.targets = 1
+		}
 	case op == 0x0c || op == 0x0d: // br, br_if
+		in.targets = 1
 		r.u32()
 	case op == opBrTable:
-		for range r.count(maxBrTable, "branch targets") {
+		in.targets = r.count(maxBrTable, "branch targets")
+		for range in.targets + 1 {
 			r.u32()
 		}
-		r.u32()
 	case op == opCall || op == opRefFunc:
 		in.index = r.u32()
 	case op == opCallIndirect: // type, table
@@ -214,9 +219,10 @@ func (in instr) isBulk() bool {
 	return in.op == opMisc && (in.sub == miscMemCopy || in.sub == miscMemFill)
 }
 
-// walk decodes a function body after its locals and hands each instruction to
-// visit. It returns when the body's own end is reached.
-func walk(r *reader, visit func(in instr)) {
+// walk decodes the body of a function with so many locals, after these, and hands
+// each instruction to visit. It returns when the body's own end is reached.
+func walk(r *reader, locals int, visit func(in instr)) {
+	targets := 0
 	for depth := 1; depth > 0 && r.err == nil; {
 		in := next(r)
 		switch in.op {
@@ -227,6 +233,10 @@ func walk(r *reader, visit func(in instr)) {
 		}
 		if depth > maxNesting {
 			r.fail("blocks nested %d deep; spore accepts %d", depth, maxNesting)
+		}
+		if targets += in.targets; targets > maxBranches || targets*locals > maxLocalBranches {
+			r.fail("a function with at least %d branch targets and %d locals; spore accepts %d, and %d for their product",
+				targets, locals, maxBranches, maxLocalBranches)
 		}
 		visit(in)
 	}
