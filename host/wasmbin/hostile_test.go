@@ -209,7 +209,7 @@ func TestM2HostileModules(t *testing.T) {
 		"data at 4 GiB":                     {module(oneMemory, section(11, 1, 0, 0x41, 0x7f, 0x0b, 2, 'h', 'i')), "a data segment that ends at 0x100000001"},
 		"1 GiB of passive data that is not": {module(oneMemory, section(11, append([]byte{1, 1}, leb(1<<30)...)...)), "a passive data segment"},
 		"8 MB of passive data":              {module(oneMemory, section(11, append(append([]byte{1, 1}, leb(8<<20)...), make([]byte, 8<<20)...)...)), "a passive data segment"},
-		"a file of 1 GiB":                   {make([]byte, 1<<30), "a file of 1073741824 bytes"},
+		"a file of 64 MiB and a byte":       {make([]byte, 64<<20+1), "a file of 67108865 bytes; spore accepts 67108864"},
 		"the same export twice":             {module(oneMemory, section(7, 2, 1, 'm', 2, 0, 1, 'm', 2, 0)), `export "m" twice`},
 		"an export's name of no UTF-8":      {module(oneMemory, section(7, 1, 1, 0xff, 2, 0)), "not UTF-8"},
 		"an import's name of no UTF-8":      {module(voidType, section(2, 1, 1, 0xc0, 1, 'b', 0, 0), oneMemory), "not UTF-8"},
