@@ -191,6 +191,10 @@ func TestM2HostileModules(t *testing.T) {
 		"blocks 100,000 deep":               {body(repeat(100_000, 0x02, 0x40), repeat(100_000, 0x0b)), "nested"},
 		"loops 100,000 deep, never ended":   {body(repeat(100_000, 0x03, 0x40)), "nested"},
 		"br_table with 1,000,000 targets":   {body([]byte{0x41, 0, 0x0e}, leb(1_000_000), make([]byte, 1_000_001)), "1000000 branch targets; spore accepts 65520"},
+		"50 br_tables with 65,520 targets":  {body(bytes.Repeat(slices.Concat([]byte{0x41, 0, 0x0e}, leb(65_520), make([]byte, 65_521)), 50)), "131040 branch targets and 0 locals"},
+		"4,000 locals and 2,000 targets":    {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f, 0x41, 0, 0x0e}, leb(2_000), make([]byte, 2_001), []byte{0x0b}))), "2000 branch targets and 4000 locals"},
+		"4,000 locals and 2,000 branches":   {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f}, bytes.Repeat([]byte{0x41, 0, 0x0d, 0}, 2_000), []byte{0x0b}))), "branch targets and 4000 locals"},
+		"4,000 locals and 2,000 decisions":  {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f}, bytes.Repeat([]byte{0x41, 0, 0x04, 0x40, 0x0b}, 2_000), []byte{0x0b}))), "branch targets and 4000 locals"},
 		"100,000 parameters":                {module(vec(1, 1, append(append([]byte{0x60}, leb(100_000)...), append(repeat(100_000, 0x7f), 0)...)...), oneMemory), "100000 parameters; spore accepts 1000"},
 		"100,000 results":                   {module(vec(1, 1, append(append([]byte{0x60, 0}, leb(100_000)...), repeat(100_000, 0x7f)...)...), oneMemory), "100000 results; spore accepts 1000"},
 		"10,000 types of 1,000 parameters":  {module(vec(1, 10_000, bytes.Repeat(slices.Concat([]byte{0x60}, leb(1000), repeat(1000, 0x7f), []byte{0}), 10_000)...), oneMemory), "in all types together"},
@@ -205,7 +209,7 @@ func TestM2HostileModules(t *testing.T) {
 		"data at 4 GiB":                     {module(oneMemory, section(11, 1, 0, 0x41, 0x7f, 0x0b, 2, 'h', 'i')), "a data segment that ends at 0x100000001"},
 		"1 GiB of passive data that is not": {module(oneMemory, section(11, append([]byte{1, 1}, leb(1<<30)...)...)), "a passive data segment"},
 		"8 MB of passive data":              {module(oneMemory, section(11, append(append([]byte{1, 1}, leb(8<<20)...), make([]byte, 8<<20)...)...)), "a passive data segment"},
-		"a file of 1 GiB":                   {make([]byte, 1<<30), "a file of 1073741824 bytes"},
+		"a file of 64 MiB and a byte":       {make([]byte, 64<<20+1), "a file of 67108865 bytes; spore accepts 67108864"},
 		"the same export twice":             {module(oneMemory, section(7, 2, 1, 'm', 2, 0, 1, 'm', 2, 0)), `export "m" twice`},
 		"an export's name of no UTF-8":      {module(oneMemory, section(7, 1, 1, 0xff, 2, 0)), "not UTF-8"},
 		"an import's name of no UTF-8":      {module(voidType, section(2, 1, 1, 0xc0, 1, 'b', 0, 0), oneMemory), "not UTF-8"},
@@ -355,4 +359,25 @@ func TestGuestsDoNotReachWhatTheRewriterAdds(t *testing.T) {
 	_, err := rewrite(module(voidType, oneFunc, table, oneMemory, globals,
 		code(0x42, 1, 0x24, 0, 0x23, 0, 0x1a, 0x10, 0, 0x02, 0, 0x0b, 0x02, 0x40, 0x0b, 0x02, 0x7f, 0x41, 0, 0x0b, 0x1a, 0x41, 0, 0x11, 0, 0)))
 	require.NoError(t, err, "its own indices")
+}
+
+// TestCodeDoesNotHideInImmediates gives a v128.const, whose value is code to an
+// engine that looks only at the first byte of the instruction's number. This code
+// would end the block and loop for ever, unmetered.
+func TestCodeDoesNotHideInImmediates(t *testing.T) {
+	hidden := append([]byte{0x0b, 0x03, 0x40, 0x0c, 0, 0x0b, 0x02, 0x40}, repeat(8, 0x01)...)
+	guest := func(number ...byte) []byte {
+		instructions := slices.Concat([]byte{0x02, 0x40, 0x41, 1, 0x0d, 0, 0x41, 0, 0xfd, 15, 0x41, 0, 0xfd}, number, hidden, []byte{0x1a, 0x0b})
+		return module(voidType, oneFunc, oneMemory, code(instructions...))
+	}
+	for _, number := range [][]byte{{0x8c, 0}, {0x8c, 0x80, 0}, {0x8c, 0x80, 0x80, 0x80, 0}} {
+		_, err := rewrite(guest(number...))
+		require.ErrorContains(t, err, "longer form")
+	}
+	_, err := rewrite(guest(12))
+	require.NoError(t, err, "the shortest form")
+	_, err = rewrite(module(voidType, oneFunc, oneMemory, code(0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 0x8b, 0, 0)))
+	require.ErrorContains(t, err, "longer form", "memory.fill")
+	_, err = rewrite(module(voidType, oneFunc, oneMemory, code(0x41, 0, 0xfd, 15, 0x41, 0, 0xfd, 15, 0xfd, 0xae, 1, 0x1a)))
+	require.NoError(t, err, "i32x4.add, whose number takes two bytes")
 }

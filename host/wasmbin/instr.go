@@ -41,11 +41,12 @@ const (
 
 // instr is one decoded instruction. Only what the rewriter needs is kept.
 type instr struct {
-	op    byte
-	sub   uint32 // opMisc and opSIMD
-	index uint32 // of what checkIndex looks at
-	start int    // of the opcode, in the reader's data
-	end   int    // after the immediates
+	op      byte
+	sub     uint32 // opMisc and opSIMD
+	index   uint32 // of what checkIndex looks at
+	targets int    // of a branch
+	start   int    // of the opcode, in the reader's data
+	end     int    // after the immediates
 }
 
 // next decodes the instruction at r's position. An instruction spore does not
@@ -57,13 +58,17 @@ func next(r *reader) instr {
 	case op <= 0x01 || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
 	case op >= opBlock && op <= opIf:
 		in.index = blockType(r)
+		if op == opIf {
+			in.targets = 1
+		}
 	case op == 0x0c || op == 0x0d: // br, br_if
+		in.targets = 1
 		r.u32()
 	case op == opBrTable:
-		for range r.count(maxBrTable, "branch targets") {
+		in.targets = r.count(maxBrTable, "branch targets")
+		for range in.targets + 1 {
 			r.u32()
 		}
-		r.u32()
 	case op == opCall || op == opRefFunc:
 		in.index = r.u32()
 	case op == opCallIndirect: // type, table
@@ -94,16 +99,28 @@ func next(r *reader) instr {
 	case op == 0xd0: // ref.null
 		r.refType()
 	case op == opMisc:
-		in.sub = r.u32()
+		in.sub = subOpcode(r)
 		miscImmediates(r, in.sub)
 	case op == opSIMD:
-		in.sub = r.u32()
+		in.sub = subOpcode(r)
 		simdImmediates(r, in.sub)
 	default:
 		r.fail("instruction %#x is not supported%s", op, proposal(op))
 	}
 	in.end = r.pos
 	return in
+}
+
+// subOpcode reads the number behind a prefix, in its shortest form only. An engine
+// may look at its first byte alone, as wazero does behind 0xfd, and what is an
+// immediate in the longer form would then be code that has not been looked at.
+func subOpcode(r *reader) uint32 {
+	start := r.pos
+	sub := r.u32()
+	if n := r.pos - start; n > 1 && sub>>(7*(n-1)) == 0 {
+		r.fail("an instruction in a longer form than it needs")
+	}
+	return sub
 }
 
 // proposal says what an instruction spore does not know is for.
@@ -203,9 +220,10 @@ func (in instr) isBulk() bool {
 	return in.op == opMisc && (in.sub == miscMemCopy || in.sub == miscMemFill)
 }
 
-// walk decodes a function body after its locals and hands each instruction to
-// visit. It returns when the body's own end is reached.
-func walk(r *reader, visit func(in instr)) {
+// walk decodes the body of a function with so many locals, after these, and hands
+// each instruction to visit. It returns when the body's own end is reached.
+func walk(r *reader, locals int, visit func(in instr)) {
+	targets := 0
 	for depth := 1; depth > 0 && r.err == nil; {
 		in := next(r)
 		switch in.op {
@@ -216,6 +234,10 @@ func walk(r *reader, visit func(in instr)) {
 		}
 		if depth > maxNesting {
 			r.fail("blocks nested %d deep; spore accepts %d", depth, maxNesting)
+		}
+		if targets += in.targets; targets > maxBranches || targets*locals > maxLocalBranches {
+			r.fail("a function with at least %d branch targets and %d locals; spore accepts %d, and %d for their product",
+				targets, locals, maxBranches, maxLocalBranches)
 		}
 		visit(in)
 	}

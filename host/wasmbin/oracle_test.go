@@ -33,6 +33,8 @@ const (
 	oracleFuel = 3
 	// oracleYields ends a call that goes on for ever, which only rewritten code can.
 	oracleYields = 5_000_000
+	// oraclePages is the memory a module may have. Some grow to gigabytes.
+	oraclePages = 1024
 )
 
 var errEndless = errors.New("endless")
@@ -43,7 +45,7 @@ func rewriteForOracle(wasm []byte) (*wasmbin.Module, *wasmbin.Rewritten, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := m.Rewrite(wasmbin.Options{MemoryPages: 65536, Fuel: oracleFuel})
+	out, err := m.Rewrite(wasmbin.Options{MemoryPages: oraclePages, Fuel: oracleFuel})
 	return m, out, err
 }
 
@@ -74,7 +76,7 @@ type subject struct {
 }
 
 func newOracle(tb testing.TB, features api.CoreFeatures) *oracle {
-	config := wazero.NewRuntimeConfig().WithCoreFeatures(features).WithDebugInfoEnabled(false)
+	config := wazero.NewRuntimeConfig().WithCoreFeatures(features).WithMemoryLimitPages(oraclePages).WithDebugInfoEnabled(false)
 	o := &oracle{tb: tb, ctx: tb.Context(), tally: newTally(),
 		plain: wazero.NewRuntimeWithConfig(tb.Context(), config), rewritten: wazero.NewRuntimeWithConfig(tb.Context(), config)}
 	tb.Cleanup(func() {

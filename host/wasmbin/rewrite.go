@@ -293,7 +293,7 @@ type uses struct{ calls, bulk bool }
 
 // scan looks the body of a function with so many locals over. It refuses what a snapshot cannot hold.
 func (w *rewriter) scan(r reader, locals int) (u uses) {
-	walk(&r, func(in instr) {
+	walk(&r, locals, func(in instr) {
 		w.m.checkIndex(&r, in, locals)
 		switch {
 		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
@@ -317,7 +317,7 @@ func (w *rewriter) instructions(b []byte, body body, r *reader, u uses, scratch 
 		b = w.fuelCheck(b)
 	}
 	copied := r.pos
-	walk(r, func(in instr) {
+	walk(r, 0, func(in instr) {
 		if in.op != opLoop && in.op != opCall && in.op != opRefFunc && !in.isBulk() {
 			return
 		}
