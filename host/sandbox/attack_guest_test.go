@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"math"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 
 	"spore/abi"
 	"spore/host/function"
+	"spore/host/internal/testmodule"
 	"spore/host/sandbox"
 )
 
@@ -38,7 +40,7 @@ func TestG5SleepersAreReleasedAtTheDeadline(t *testing.T) {
 				return
 			}
 			defer sb.Close()
-			_, err = sb.Serve(t.Context(), &abi.Event{Path: "/sleep"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+			_, err = sb.Serve(t.Context(), &abi.Event{Path: "/sleep"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 			if function.KindOf(err) == abi.Deadline {
 				released.Add(1)
 			}
@@ -341,7 +343,7 @@ func TestG15AnswersOutliveTheirGuest(t *testing.T) {
 			read <- first + string(body[len(body)/2:])
 		}()
 		end := time.Now().Add(5 * time.Second)
-		_, err = sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result) { answered <- res.Body })
+		_, err = sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { answered <- res.Body })
 		require.NoError(t, err)
 		sb.Close()
 		img.Close()
@@ -365,5 +367,35 @@ func TestS8PanicsOfTheHostAreNotTheGuests(t *testing.T) {
 		_, stats, err := ask(t, img, abi.Event{}, 5*time.Second)
 		require.Equal(t, abi.Internal, function.KindOf(err), "%v", err)
 		require.Equal(t, -1, stats.DirtyPages, "its instance is not used again")
+	}
+}
+
+// TestG3GuestsInHostCallsGiveWay has one guest do nothing but expensive host calls,
+// on the only core. Another one is served before it ends.
+func TestG3GuestsInHostCallsGiveWay(t *testing.T) {
+	for _, path := range []string{"/entropy", "/spin", "/clear"} {
+		t.Run(path[1:], func(t *testing.T) {
+			e := openEngine(t, sandbox.Options{Cores: 1})
+			img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+			require.NoError(t, err)
+			defer img.Close()
+			sb, err := img.Open(t.Context())
+			require.NoError(t, err)
+			defer sb.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			end := time.Now().Add(6 * time.Second) // in which two hundred events find a moment, or none
+			busy := make(chan error, 1)
+			go func() {
+				_, err := sb.Serve(ctx, &abi.Event{Path: path}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+				busy <- err
+			}()
+			for range 20 {
+				require.Equal(t, "1", text(t, img, "/count"))
+			}
+			require.Empty(t, busy, "it is still at it")
+			cancel()
+			require.Equal(t, abi.NotReady, function.KindOf(<-busy))
+		})
 	}
 }

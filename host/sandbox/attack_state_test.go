@@ -121,7 +121,7 @@ func serveUntil(t *testing.T, img *sandbox.Image, ev *abi.Event, after time.Dura
 	ctx, cancel := context.WithTimeout(t.Context(), after)
 	defer cancel()
 	end := time.Now().Add(time.Minute)
-	_, err = sb.Serve(ctx, ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+	_, err = sb.Serve(ctx, ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 	return err
 }
 

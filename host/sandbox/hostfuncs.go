@@ -68,9 +68,9 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 	return nil
 }
 
-// goFunc adapts f to the engine, takes the time spent in it, and ends a run that
-// is over its deadline: fuel counts what the guest does, not what host functions
-// cost.
+// goFunc adapts f to the engine, takes the time spent in it, ends a run that is
+// over its deadline and lets others run when this one has had its quantum: fuel
+// counts what the guest does, not what host functions cost.
 func (f hostFunc) goFunc() api.GoFunc {
 	n := len(f.params)
 	return func(ctx context.Context, stack []uint64) {
@@ -78,6 +78,10 @@ func (f hostFunc) goFunc() api.GoFunc {
 		start := r.img.engine.elapsed()
 		r.deliver(true)
 		r.checkTime(start)
+		if start-r.thread.since > quantum {
+			r.giveWay()
+			start = r.img.engine.elapsed()
+		}
 		res := f.call(r, guestMemory{r.inst.mem}, stack[:n])
 		if f.result != "" {
 			stack[0] = res

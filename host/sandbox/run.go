@@ -109,11 +109,16 @@ func (r *run) yield() int64 {
 	now := r.img.engine.elapsed()
 	r.checkTime(now)
 	if now-r.thread.since > quantum {
-		r.pause()
-		runtime.Gosched()
-		r.resume()
+		r.giveWay()
 	}
 	return fuelSlice
+}
+
+// giveWay lets others run.
+func (r *run) giveWay() {
+	r.pause()
+	runtime.Gosched()
+	r.resume()
 }
 
 // deliver hands the guest's answer up, if there is one that was not.
