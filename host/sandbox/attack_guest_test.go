@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"math"
 	"runtime"
 	"slices"
@@ -399,3 +400,38 @@ func TestG3GuestsInHostCallsGiveWay(t *testing.T) {
 		})
 	}
 }
+
+// TestS8PanicsInACallAreItsError: an outbound call that panics, before its answer
+// or within, fails for the guest that made it, and for nobody else.
+func TestS8PanicsInACallAreItsError(t *testing.T) {
+	for name, do := range map[string]httpFunc{
+		"before the answer": func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) { panic("lost") },
+		"within the answer": func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+			return abi.HTTPHead{Status: 200}, io.NopCloser(panicking{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var said []string
+			s := settings()
+			s.HTTP = do
+			s.Log = func(_ string, rec abi.LogRecord) {
+				mu.Lock()
+				defer mu.Unlock()
+				said = append(said, rec.Message)
+			}
+			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/netprobe"), s)
+			require.NoError(t, err)
+			defer img.Close()
+			res, _, err := ask(t, img, abi.Event{Path: "/kind", Body: []byte("https://example.test/")}, 5*time.Second)
+			require.NoError(t, err)
+			require.NotContains(t, string(res.Body), "lost")
+			require.NotContains(t, string(res.Body), ".go")
+			require.Contains(t, strings.Join(said, "\n"), "panic in an outbound call: lost")
+		})
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("lost") }

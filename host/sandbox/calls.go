@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,9 +59,14 @@ func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
 	t.pendingCalls.Add(1)
 	t.pendingBytes.Add(int64(n))
 	t.wait.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				c.panicked(&r.img.settings.Capabilities, r.requestID(), p)
+			}
+			t.pendingCalls.Add(-1)
+			t.pendingBytes.Add(int64(-n))
+		}()
 		c.fill(http(ctx, req))
-		t.pendingCalls.Add(-1)
-		t.pendingBytes.Add(int64(-n))
 	})
 	return int32(firstCall + i)
 }
@@ -138,6 +145,14 @@ func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
 			return
 		}
 	}
+}
+
+// panicked ends a call whose goroutine panicked: nothing that a guest asks for may
+// end the host.
+func (c *call) panicked(to *Capabilities, requestID string, p any) {
+	to.log(requestID, abi.LogRecord{Level: 8, Message: fmt.Sprint("panic in an outbound call: ", p), Attrs: abi.Pairs{{Name: "stack", Value: string(debug.Stack())}}})
+	c.cancel()
+	c.end(errIO)
 }
 
 // append adds p to the buffer, waiting for room. It reports whether anybody
