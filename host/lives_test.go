@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -164,6 +163,5 @@ func TestTheHostLivesUnderEveryAttack(t *testing.T) {
 			quantile(victim, 0.5), quantile(victim, 0.99), float64(quantile(victim, 0.99))/float64(quantile(quiet, 0.99)), slices.Max(health), answers.Load(), seen)
 	}
 	require.Equal(t, "1", h.get("/count").body)
-	require.NotContains(t, h.logs.String(), "goroutine 1 [", "the process is the same")
-	require.False(t, strings.Contains(h.logs.String(), `"msg":"panic"`), tail(h.logs.String()))
+	require.NotContains(t, h.logs.String(), `"msg":"panic"`)
 }

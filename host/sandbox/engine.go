@@ -60,8 +60,8 @@ type Engine struct {
 	opt      Options
 	files    files
 	tracking tracking
-	start    time.Time     // zero point of all clocks but the wall's
-	cores    chan struct{} // holds one token for each guest that runs
+	start    time.Time // zero point of all clocks but the wall's
+	cores    cores
 
 	restores restoreCounts
 
@@ -91,7 +91,7 @@ func Open(opt Options) (*Engine, error) {
 	if opt.Cores == 0 {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{opt: opt, start: time.Now(), cores: make(chan struct{}, opt.Cores),
+	e := &Engine{opt: opt, start: time.Now(), cores: cores{free: opt.Cores},
 		programs: map[string]*program{}, images: map[*Image]struct{}{}}
 	var err error
 	if e.files, err = openFiles(opt.Directory); err != nil {

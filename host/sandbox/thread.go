@@ -24,7 +24,7 @@ type thread struct {
 
 // pin waits for a core and locks the goroutine to its thread.
 func (r *run) pin() {
-	r.img.engine.cores <- struct{}{}
+	r.img.engine.cores.take(r.thread.cpu > quantum)
 	runtime.LockOSThread()
 	r.thread.since = r.img.engine.elapsed()
 	r.thread.faults = threadFaults()
@@ -48,7 +48,7 @@ func (r *run) resume() {
 
 func (r *run) unpin() {
 	runtime.UnlockOSThread()
-	<-r.img.engine.cores
+	r.img.engine.cores.give()
 }
 
 // stop ends a stretch: it takes the second readings.
