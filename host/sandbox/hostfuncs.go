@@ -70,7 +70,7 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 }
 
 // goFunc adapts f to the engine, takes the time spent in it, and ends a run that
-// is over its deadline: fuel counts loop heads, not what host functions cost.
+// is over its deadline: fuel counts instructions, not what host functions cost.
 func (f hostFunc) goFunc() api.GoModuleFunc {
 	return func(ctx context.Context, mod api.Module, stack []uint64) {
 		start := time.Now()
