@@ -25,7 +25,7 @@ type hostFunc struct {
 
 // hostModules lists everything a guest may import, by module and name.
 func hostModules() map[string]map[string]hostFunc {
-	yield := func(r *run, _ guestMemory, _ []uint64) uint64 { return uint64(r.yield()) }
+	yield := func(r *run, _ guestMemory, args []uint64) uint64 { return uint64(r.yield(args)) }
 	return map[string]map[string]hostFunc{
 		abi.Module:          sporeFuncs(),
 		wasiModule:          wasiFuncs(),

@@ -24,8 +24,12 @@ const (
 	// fuelSlice is how much fuel a guest has between two yields. JSON work yields
 	// every 13 us, because a function is charged for all its code and runs only
 	// some; a loop of one instruction every 370 us, one of loads that miss every
-	// cache every 6 ms. A yield costs 0.3 us.
+	// cache every 6 ms. A yield costs 0.3 us. The limit on the call stack is seen
+	// at yields, and longer slices let a hostile guest overrun it further.
 	fuelSlice = 300_000
+	// yieldsATurn is how many yields let others run once: every 100 us of JSON
+	// work.
+	yieldsATurn = 8
 )
 
 // Image is a prepared version of a function: compiled code and the snapshot

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -30,6 +31,8 @@ var (
 	errReported = errors.New("reported an error")
 	errDeadline = errors.New("deadline exceeded")
 	errEnded    = errors.New("the host is stopping")
+
+	errRecursion = fmt.Errorf("the call stack is over %d KiB; look for recursion without end", maxCallStack>>10)
 )
 
 // exitError is the guest's proc_exit.
@@ -54,6 +57,10 @@ type run struct {
 	guestErr *abi.Error
 	misused  bool // a call out of order
 
+	fn     api.Function // entered
+	stack  callStack    // of fn; since the first yield
+	yields int
+
 	output output
 	calls  callTable
 	host   time.Duration // spent in host functions
@@ -77,12 +84,20 @@ func (r *run) checkTime(now time.Time) {
 	}
 }
 
-// yield is called by the guest every time its fuel is used up: it ends a run
-// that is over its deadline, and gives the Go scheduler and the collector a
-// point at which this goroutine can be stopped.
-func (r *run) yield() int64 {
-	r.checkTime(time.Now())
-	runtime.Gosched()
+// yield is called by the guest every time its fuel is used up. Like every host
+// function it ends a run that is over its deadline, and is a point at which the
+// collector can stop this goroutine; it also ends a recursion, and now and then
+// lets others run. args is the engine's view of its stack.
+func (r *run) yield(args []uint64) int64 {
+	if r.yields == 0 {
+		r.stack = callStackOf(r.fn)
+	}
+	if r.stack.used(args) > maxCallStack {
+		panic(errRecursion)
+	}
+	if r.yields++; r.yields%yieldsATurn == 0 {
+		runtime.Gosched()
+	}
 	return fuelSlice
 }
 
@@ -95,6 +110,7 @@ func (r *run) outOfOrder() int32 {
 // enter calls an exported function of the instance and classifies what came of
 // it. mem is the instance's memory.
 func (r *run) enter(fn api.Function, mem *linearMemory, stack []uint64) error {
+	r.fn, r.yields = fn, 0
 	err := fn.CallWithStack(r, stack)
 	r.calls.closeAll()
 	r.output.flush(r)
@@ -115,6 +131,8 @@ func (r *run) classify(err error, mem *linearMemory) error {
 		kind, cause = abi.Deadline, errDeadline
 	case errors.Is(err, errEnded):
 		kind, cause = abi.NotReady, errEnded
+	case errors.Is(err, errRecursion):
+		kind, cause = abi.Trapped, errRecursion
 	case mem.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):
