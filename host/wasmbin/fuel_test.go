@@ -3,13 +3,16 @@ package wasmbin_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"spore/host/internal/testmodule"
 	"spore/host/wasmbin"
 )
 
@@ -191,6 +194,58 @@ func TestAFunctionOfAMillionCallsYieldsInBetween(t *testing.T) {
 	calls := cat([]byte{0}, bytes.Repeat([]byte{0x10, 1}, 50_000), []byte{0x0b})
 	out := fill(t, program{[][]byte{calls, work}, [3]int64{}}.bytes())
 	require.Equal(t, 2, bytes.Count(out.Wasm, []byte{0x42, 0, 0x59, 0x0d, 0}), "both functions have a check")
+}
+
+// TestSkeletonIsTheModuleWithoutItsCode: the engine accepts it, and finds in it
+// all that it finds in the module.
+func TestSkeletonIsTheModuleWithoutItsCode(t *testing.T) {
+	for name, wasm := range map[string][]byte{
+		"a small module": program{[][]byte{{0, 0x0b}, cat([]byte{0}, tick, []byte{0x0b})}, [3]int64{1, 2, 3}}.bytes(),
+		"a Go module":    testmodule.Build(t, "../../modules/hello"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := wasmbin.Parse(wasm)
+			require.NoError(t, err)
+			out, err := m.Rewrite(wasmbin.Options{MemoryPages: 1024, Fuel: fullTank})
+			require.NoError(t, err)
+			ctx := t.Context()
+			rt := wazero.NewRuntime(ctx)
+			defer rt.Close(ctx)
+			require.Equal(t, interfaceOf(t, rt, out.Wasm), interfaceOf(t, rt, out.Skeleton))
+
+			same := commonPrefix(out.Wasm, out.Skeleton)
+			require.Equal(t, byte(10), out.Skeleton[same-1], "they differ from the code section on")
+			functions := bytes.Count(out.Skeleton[same:], []byte{3, 0, 0x00, 0x0b})
+			require.Greater(t, functions, 2)
+			require.Less(t, len(out.Skeleton)-same, 4*functions+16, "and the skeleton's is traps alone")
+		})
+	}
+}
+
+func commonPrefix(a, b []byte) int {
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
+	}
+	return i
+}
+
+// interfaceOf says what the engine thinks a module imports and exports.
+func interfaceOf(t *testing.T, rt wazero.Runtime, wasm []byte) (list []string) {
+	t.Helper()
+	m, err := rt.CompileModule(t.Context(), wasm)
+	require.NoError(t, err)
+	for _, f := range m.ImportedFunctions() {
+		list = append(list, fmt.Sprint(f.ModuleName(), f.Name(), f.ParamTypes(), f.ResultTypes()))
+	}
+	for name, f := range m.ExportedFunctions() {
+		list = append(list, fmt.Sprint(name, f.Index(), f.ParamTypes(), f.ResultTypes()))
+	}
+	for name, mem := range m.ExportedMemories() {
+		list = append(list, fmt.Sprint(name, mem.Min()))
+	}
+	slices.Sort(list)
+	return list
 }
 
 // generator writes random programs that count what they execute in global 0, in

@@ -1,6 +1,7 @@
 package wasmbin
 
 import (
+	"slices"
 	"strconv"
 )
 
@@ -23,9 +24,10 @@ type Options struct {
 
 // Rewritten is a module made ready for the sandbox.
 type Rewritten struct {
-	Wasm    []byte
-	Globals []string // export names of all mutable globals, fuel included
-	Start   bool     // StartExport is there
+	Wasm     []byte
+	Skeleton []byte   // Wasm with the code of every function replaced by a trap: quick to decode and validate
+	Globals  []string // export names of all mutable globals, fuel included
+	Start    bool     // StartExport is there
 }
 
 // Rewrite returns the module with
@@ -52,7 +54,8 @@ func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	w.out.Wasm = appendSection(head, sectionCode, code)
+	w.out.Wasm = appendSection(slices.Clone(head), sectionCode, code)
+	w.out.Skeleton = appendSection(head, sectionCode, skeleton(len(m.bodies)+1))
 	return w.out, nil
 }
 
@@ -80,6 +83,15 @@ func (w *rewriter) head() []byte {
 	b = appendSection(b, sectionExport, w.exports())
 	if w.m.elems != nil {
 		b = appendSection(b, sectionElement, w.elements())
+	}
+	return b
+}
+
+// skeleton is a code section of n functions that only trap.
+func skeleton(n int) []byte {
+	b := appendU32(nil, uint32(n))
+	for range n {
+		b = append(b, 3, 0, opUnreachable, opEnd) // size, locals, code
 	}
 	return b
 }
