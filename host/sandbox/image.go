@@ -19,10 +19,12 @@ import (
 
 const (
 	wasmPage = 64 << 10
-	// fuelSlice is how many loop iterations or calls a guest runs between two yields:
-	// 30-100 us of ordinary code, so that a deadline or the collector waits no
-	// longer, and a yield's cost stays below one per cent.
-	fuelSlice = 10_000
+	// fuelSlice is how much fuel a guest has between two yields. JSON work yields
+	// every 13 us, because a function is charged for all its code and runs only
+	// some; a loop of one instruction every 370 us, one of loads that miss every
+	// cache every 6 ms. A yield costs 0.3 us. The limit on the call stack is seen
+	// at yields, and longer slices let a hostile guest overrun it further.
+	fuelSlice = 300_000
 )
 
 // Image is a prepared version of a function. At rest it is its settings and the
