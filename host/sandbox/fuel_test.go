@@ -77,8 +77,8 @@ func bounded(i int) []byte {
 	return body(enter, callFunc(i), callFunc(i), leave)
 }
 
-// long is about two megabytes of code without a branch.
-var long = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 300_000))
+// lengthy is about two megabytes of code without a branch.
+var lengthy = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 300_000))
 
 // memoryLoop grows memory to its limit, 1,024 pages, and repeats a bulk
 // instruction over all of it.
@@ -101,8 +101,8 @@ var endlessCases = map[string]map[string]endless{
 		"a tree of calls":                     tree(60, callFunc),
 		"a tree of calls through the table":   tree(60, callTable),
 		"mutual recursion":                    {bounded(1), bounded(0)},
-		"a long function, called in a tree":   append(tree(60, callFunc)[:60], long),
-		"a long function through the table":   append(tree(60, callTable)[:60], long),
+		"a long function, called in a tree":   append(tree(60, callFunc)[:60], lengthy),
+		"a long function through the table":   append(tree(60, callTable)[:60], lengthy),
 		"a function of a million short calls": append(tree(20, callFunc)[:20], body(bytes.Repeat(callFunc(21), 1_000_000)), body(bytes.Repeat([]byte{0x23, 0, 0x24, 0}, 40))),
 	},
 	"G3": {"a cheap host function": {body([]byte{0x03, 0x40, 0x41, 0, 0x41, 0, 0x10, 0, 0x1a, 0x0c, 0, 0x0b})}},
