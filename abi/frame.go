@@ -52,79 +52,75 @@ func FrameLength(header []byte) int {
 	return int(binary.LittleEndian.Uint32(header[4:]))
 }
 
-// frameReader walks the fields of one frame and enforces their order.
+// frameReader walks the fields of one frame and enforces their order and limits.
+// It is a loop to read from, not one to hand functions to: a guest decodes an
+// event in every sandbox, and calls of function values are dear in WebAssembly.
 type frameReader struct {
+	typ  uint16 // of the field next has found
+	data []byte // its content
+	err  error  // what ended the walk, or nil at the frame's end
+
 	rest []byte
 	last int
+	head int // bytes so far but for the body's
 }
 
-func readFrame(b []byte, kind uint16) (frameReader, error) {
+func readFrame(b []byte, kind uint16) (r frameReader) {
 	if len(b) < HeaderSize {
-		return frameReader{}, ErrTruncated
+		r.err = ErrTruncated
+		return r
 	}
-	if binary.LittleEndian.Uint16(b) != kind {
-		return frameReader{}, ErrFrameKind
-	}
-	if binary.LittleEndian.Uint16(b[2:]) != 0 {
-		return frameReader{}, ErrReserved
-	}
-	switch n := uint64(binary.LittleEndian.Uint32(b[4:])); {
+	n := uint64(binary.LittleEndian.Uint32(b[4:]))
+	switch {
+	case binary.LittleEndian.Uint16(b) != kind:
+		r.err = ErrFrameKind
+	case binary.LittleEndian.Uint16(b[2:]) != 0:
+		r.err = ErrReserved
 	case n > uint64(len(b)) || n < HeaderSize:
-		return frameReader{}, ErrTruncated
+		r.err = ErrTruncated
 	case n < uint64(len(b)):
-		return frameReader{}, ErrTrailing
+		r.err = ErrTrailing
 	}
-	return frameReader{rest: b[HeaderSize:], last: -1}, nil
+	r.rest, r.last, r.head = b[HeaderSize:], -1, HeaderSize
+	return r
 }
 
-// next returns the next field, or ok == false at the end of the frame.
-func (r *frameReader) next() (typ uint16, data []byte, ok bool, err error) {
-	if len(r.rest) == 0 {
-		return 0, nil, false, nil
+// next moves to the next field. It is false at the frame's end, and when err is set.
+func (r *frameReader) next() bool {
+	rest := r.rest
+	if r.err != nil || len(rest) == 0 {
+		return false
 	}
-	if len(r.rest) < fieldHeaderSize {
-		return 0, nil, false, ErrTruncated
+	if len(rest) < fieldHeaderSize {
+		r.err = ErrTruncated
+		return false
 	}
-	typ = binary.LittleEndian.Uint16(r.rest)
-	n := uint64(binary.LittleEndian.Uint32(r.rest[2:]))
-	if n > uint64(len(r.rest)-fieldHeaderSize) {
-		return 0, nil, false, ErrTruncated
+	typ := binary.LittleEndian.Uint16(rest)
+	size := uint64(binary.LittleEndian.Uint32(rest[2:]))
+	if size > uint64(len(rest)-fieldHeaderSize) {
+		r.err = ErrTruncated
+		return false
 	}
 	if int(typ) <= r.last {
-		return 0, nil, false, ErrOrder
+		r.err = ErrOrder
+		return false
 	}
-	r.last = int(typ)
-	data = r.rest[fieldHeaderSize : fieldHeaderSize+n : fieldHeaderSize+n]
-	r.rest = r.rest[fieldHeaderSize+n:]
-	return typ, data, true, nil
+	n := int(size)
+	r.head += fieldHeaderSize
+	if typ != fieldBody {
+		r.head += n
+	}
+	if r.head > MaxHead || typ == fieldBody && n > MaxBody {
+		r.err = ErrTooLarge
+		return false
+	}
+	end := fieldHeaderSize + n
+	r.typ, r.last, r.data, r.rest = typ, int(typ), rest[fieldHeaderSize:end:end], rest[end:]
+	return true
 }
 
-// decodeFields hands every field of the frame b to known, which decodes it or
-// returns false; the fields it does not know are kept in *unknown.
-func decodeFields(b []byte, kind uint16, unknown *[]Field, known func(typ uint16, data []byte, err *error) bool) error {
-	r, err := readFrame(b, kind)
-	head := HeaderSize
-	for err == nil {
-		var typ uint16
-		var data []byte
-		var ok bool
-		typ, data, ok, err = r.next()
-		if !ok {
-			return err
-		}
-		head += fieldHeaderSize
-		if typ != fieldBody {
-			head += len(data)
-		}
-		if head > MaxHead || typ == fieldBody && len(data) > MaxBody {
-			return ErrTooLarge
-		}
-		if !known(typ, data, &err) {
-			*unknown = append(*unknown, Field{typ, data})
-		}
-	}
-	return err
-}
+// keep appends a field that this version does not know to unknown.
+func (r *frameReader) keep(unknown *[]Field) { *unknown = append(*unknown, Field{r.typ, r.data}) }
 
 // frameWriter appends one frame. Fields must be written in ascending order;
 // unknown fields are merged in where they belong. Zero values are left out.
@@ -214,40 +210,35 @@ func (w *frameWriter) finish() []byte {
 // The readers below refuse a known field that carries its zero value: senders
 // leave such fields out, so that every value has exactly one encoding.
 
-func readString(data []byte, err *error) string {
-	if len(data) == 0 {
-		*err = ErrZeroField
+func (r *frameReader) string() string { return borrowString(r.bytes()) }
+
+func (r *frameReader) bytes() []byte {
+	if len(r.data) == 0 {
+		r.err = ErrZeroField
 	}
-	return borrowString(data)
+	return r.data
 }
 
-func readBytes(data []byte, err *error) []byte {
-	if len(data) == 0 {
-		*err = ErrZeroField
-	}
-	return data
-}
-
-func readU32(data []byte, err *error) uint32 {
-	if len(data) != 4 {
-		*err = ErrFieldSize
+func (r *frameReader) u32() uint32 {
+	if len(r.data) != 4 {
+		r.err = ErrFieldSize
 		return 0
 	}
-	v := binary.LittleEndian.Uint32(data)
+	v := binary.LittleEndian.Uint32(r.data)
 	if v == 0 {
-		*err = ErrZeroField
+		r.err = ErrZeroField
 	}
 	return v
 }
 
-func readI64(data []byte, err *error) int64 {
-	if len(data) != 8 {
-		*err = ErrFieldSize
+func (r *frameReader) i64() int64 {
+	if len(r.data) != 8 {
+		r.err = ErrFieldSize
 		return 0
 	}
-	v := int64(binary.LittleEndian.Uint64(data))
+	v := int64(binary.LittleEndian.Uint64(r.data))
 	if v == 0 {
-		*err = ErrZeroField
+		r.err = ErrZeroField
 	}
 	return v
 }

@@ -31,25 +31,25 @@ func AppendResult(dst []byte, res *Result) []byte {
 // headers may go on the wire is the trigger's to judge.
 func (res *Result) Decode(b []byte) error {
 	*res = Result{}
-	err := decodeFields(b, frameResult, &res.Unknown, func(typ uint16, data []byte, err *error) bool {
-		switch typ {
+	r := readFrame(b, frameResult)
+	for r.next() {
+		switch r.typ {
 		case resultStatus:
-			res.Status = readU32(data, err)
+			res.Status = r.u32()
 		case resultContentType:
-			res.ContentType = readString(data, err)
+			res.ContentType = r.string()
 		case resultHeaders:
-			res.Headers = readPairs(data, err)
+			res.Headers = r.pairs(nil)
 		case resultBody:
-			res.Body = readBytes(data, err)
+			res.Body = r.bytes()
 		default:
-			return false
+			r.keep(&res.Unknown)
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*res = Result{}
 	}
-	return err
+	return r.err
 }
 
 // Error is a function's own error, sent with send_error. The fields are those
@@ -80,21 +80,21 @@ func AppendError(dst []byte, e *Error) []byte {
 // zero Error.
 func (e *Error) Decode(b []byte) error {
 	*e = Error{}
-	err := decodeFields(b, frameError, &e.Unknown, func(typ uint16, data []byte, err *error) bool {
-		switch typ {
+	r := readFrame(b, frameError)
+	for r.next() {
+		switch r.typ {
 		case errorType:
-			e.Type = readString(data, err)
+			e.Type = r.string()
 		case errorMessage:
-			e.Message = readString(data, err)
+			e.Message = r.string()
 		case errorStack:
-			e.Stack = readString(data, err)
+			e.Stack = r.string()
 		default:
-			return false
+			r.keep(&e.Unknown)
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*e = Error{}
 	}
-	return err
+	return r.err
 }
