@@ -138,7 +138,7 @@ func checkExports(m *wasmbin.Module) error {
 	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
 		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
 	}
-	for _, name := range []string{abi.ExportStart, abi.ExportInitialize} {
+	for _, name := range []string{abi.ExportStart, abi.ExportInitialize, abi.ExportWarm} {
 		if t, ok := m.FuncExport(name); m.Exports(name) && (!ok || !t.Equal(void)) {
 			return fmt.Errorf("export %s is not a function without parameters and results", name)
 		}
@@ -149,7 +149,7 @@ func checkExports(m *wasmbin.Module) error {
 	return nil
 }
 
-// freeze initialises the module and makes the snapshot. A module whose random
+// freeze initialises the module, warms it up and makes the snapshot. A module whose random
 // numbers would repeat is left without one.
 func (img *Image) freeze(ctx context.Context) error {
 	inst, err := img.boot(ctx)
@@ -157,6 +157,9 @@ func (img *Image) freeze(ctx context.Context) error {
 		return err
 	}
 	defer inst.close()
+	if err := img.warmUp(ctx, inst); err != nil {
+		return err
+	}
 	snap, err := inst.snapshot(img)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +13,7 @@ import (
 	"time"
 )
 
-// snapshot is a module's state at its first get_next_request: memory and
+// snapshot is a module's state after initialisation and warm-up: memory and
 // mutable globals. Tables need no saving, because the rewriter refuses modules
 // that change them.
 type snapshot struct {
@@ -67,6 +68,7 @@ func (img *Image) snapshotPath() string {
 	for _, e := range img.environ {
 		fmt.Fprintf(h, "%q\n", e)
 	}
+	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails
 	_, _ = h.Write(img.rewrite.Wasm)
 	return filepath.Join(img.engine.images, hex.EncodeToString(h.Sum(nil)))
 }

@@ -1,0 +1,136 @@
+package sandbox
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// Sample is an event that a function serves once before its snapshot is taken,
+// so that the snapshot has what the function builds at its first request.
+type Sample struct {
+	Name      string    `json:"-"` // of its file, for messages
+	Recording string    `json:"-"` // name of the file that Calls are in or should be in, for messages
+	Event     abi.Event // without what the host fills in
+	Calls     []Call    // the only outbound calls that are answered
+}
+
+// Call is an outbound call with the answer that was recorded for it.
+type Call struct {
+	Method  string
+	URL     string
+	Status  uint32
+	Headers abi.Pairs // names in lower case
+	Body    []byte
+}
+
+// warmUp has an initialised instance do what its first requests would be slower
+// for: its own preparations in spore_warm, then every sample event. The snapshot
+// is taken after it. Whatever goes wrong is an error: the samples are the
+// author's own, and half a warm-up would be noticed by nobody.
+//
+// It works on the instance that was initialised, not on a copy: the two are equal
+// byte for byte. Where draws of random numbers repeat there is no snapshot, and
+// requests do not pay for a warm-up of their own.
+func (img *Image) warmUp(ctx context.Context, inst *instance) error {
+	if _, ok := img.module.FuncExport(abi.ExportWarm); ok {
+		r := img.rehearse(ctx, phaseInit, Capabilities{Log: img.settings.Log})
+		err := r.enter(inst.mod.ExportedFunction(abi.ExportWarm), inst.memory, nil)
+		if errors.Is(err, errFrozen) || r.misused {
+			err = &function.Error{Kind: abi.OutOfOrder, Op: "run " + img.settings.Name, Err: errors.New("host functions of a request were called")}
+		}
+		if err != nil {
+			return img.coldError(abi.ExportWarm, err, "look at what the function registers with guest.Warm")
+		}
+	}
+	for i := range img.settings.Warmup {
+		s := &img.settings.Warmup[i]
+		if err := img.rehearseSample(ctx, inst, s, i+1); err != nil {
+			return img.coldError(s.Name, err, "change the sample to one that the function answers without secrets, record its calls in "+s.Recording+", or take it out of warmup")
+		}
+	}
+	return nil
+}
+
+// coldError words the failure of a warm-up for the author.
+func (img *Image) coldError(what string, err error, hint string) error {
+	kind := function.KindOf(err)
+	if kind == abi.Deadline {
+		hint = fmt.Sprintf("it may take %v; raise init_timeout, or %s", img.settings.InitTimeout, hint)
+	}
+	return &function.Error{Kind: kind, Op: "warm up with " + what, Err: fmt.Errorf("%w; %s", err, hint)}
+}
+
+// rehearse returns a run that is not a request: under the deadline of an
+// initialisation, and with capabilities of its own.
+func (img *Image) rehearse(ctx context.Context, from phase, can Capabilities) *run {
+	stage := &Image{engine: img.engine, settings: img.settings, environ: img.environ, clock: img.clock}
+	stage.settings.Capabilities = can
+	end := time.Now().Add(img.settings.InitTimeout)
+	return &run{Context: ctx, img: stage, phase: from, end: end, respond: end}
+}
+
+// rehearseSample serves the sample event with the number given.
+func (img *Image) rehearseSample(ctx context.Context, inst *instance, s *Sample, number int) error {
+	p := player{sample: s, left: slices.Clone(s.Calls), log: img.settings.log}
+	r := img.rehearse(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
+	ev := s.Event
+	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
+	ev.DeadlineMS = img.engine.now().Add(img.settings.InitTimeout).UnixMilli()
+	ev.ResponseDeadlineMS = ev.DeadlineMS
+	fillEntropy(ev.Entropy[:])
+	var status uint32
+	r.ev, r.reply = &ev, func(res *abi.Result) { status = res.Status }
+	if err := r.enter(inst.serve, inst.memory, nil); err != nil {
+		return err
+	}
+	if err := r.verdict(); err != nil {
+		return err
+	}
+	if status >= 500 {
+		return &function.Error{Kind: abi.GuestError, Op: "run " + img.settings.Name, Err: fmt.Errorf("answered with status %d", status)}
+	}
+	return nil
+}
+
+// player answers a sample's outbound calls from its recording, each recorded
+// call once. Calls may overlap.
+type player struct {
+	sample *Sample
+	log    func(requestID string, rec abi.LogRecord)
+
+	mu   sync.Mutex
+	left []Call
+}
+
+func (p *player) play(_ context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+	method := cmp.Or(req.Method, "GET")
+	if c, ok := p.take(method, req.URL); ok {
+		return abi.HTTPHead{Status: c.Status, Headers: c.Headers}, io.NopCloser(bytes.NewReader(c.Body))
+	}
+	refusal := fmt.Sprintf("%s %s has no answer left in %s; add one", method, req.URL, p.sample.Recording)
+	p.log("", abi.LogRecord{Level: 4, Message: "warm-up with " + p.sample.Name + ": " + refusal})
+	return abi.HTTPHead{Kind: abi.Denied, Message: refusal}, nil
+}
+
+func (p *player) take(method, url string) (Call, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, c := range p.left {
+		if c.Method == method && c.URL == url {
+			p.left = slices.Delete(p.left, i, i+1)
+			return c, true
+		}
+	}
+	return Call{}, false
+}
