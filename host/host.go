@@ -94,12 +94,13 @@ func isLoopback(listen string) bool {
 }
 
 // settings is what a function's image depends on beside its module.
-func (h *host) settings(spec *function.Spec, version func() int) sandbox.Settings {
+func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, version func() int) sandbox.Settings {
 	return sandbox.Settings{
 		Name:        spec.Name,
 		MemoryMax:   spec.Limits.Memory,
 		InitTimeout: spec.Limits.InitTimeout,
 		Env:         spec.Env,
+		Warmup:      samples,
 		Capabilities: sandbox.Capabilities{
 			HTTP:   h.http.For(*spec).Do,
 			Secret: h.secret(*spec),

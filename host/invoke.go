@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -244,17 +246,13 @@ func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 }
 
 func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) (*answer, error) {
-	body, err := io.ReadAll(req.Body)
+	ev, err := eventOf(req)
 	if err != nil {
 		return nil, err
 	}
-	ev := &abi.Event{RequestID: web.NewRequestID(), Trigger: abi.TriggerInvoke, ContentType: req.Header.Get("Content-Type"),
-		Method: req.Method, Path: req.URL.EscapedPath(), RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	for key := range req.Header {
-		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
-	}
+	ev.RequestID, ev.Trigger = web.NewRequestID(), abi.TriggerInvoke
 	a := &answer{RequestID: ev.RequestID, Headers: map[string]string{}}
-	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, ev, func(res *abi.Result) {
+	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result) {
 		a.Status, a.Body = int(res.Status), string(res.Body)
 		if a.Status == 0 {
 			a.Status = http.StatusOK
@@ -270,6 +268,20 @@ func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) 
 		return nil, err
 	}
 	return a, nil
+}
+
+// eventOf returns the event that req would be behind a listener.
+func eventOf(req *http.Request) (abi.Event, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return abi.Event{}, err
+	}
+	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
+		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
+	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
+		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
+	}
+	return ev, nil
 }
 
 func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
