@@ -6,9 +6,10 @@ import (
 	"unsafe"
 )
 
-// headroom is how much a request can allocate, beside what is free anyway, before
-// the heap grows: a sandbox whose memory grew cannot be restored in place.
-const headroom = 1 << 20
+// headroom is what is free when settle has collected: a mebibyte that a request can
+// allocate before the heap grows, and what settle takes itself. A sandbox whose memory
+// grew cannot be restored in place.
+const headroom = 1<<20 + 256<<10
 
 // settle leaves the heap so that a request is cheap to serve and changes few pages,
 // each of which is copied back after it. Without it a request's first object of

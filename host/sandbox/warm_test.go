@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
+	"spore/bench/alert"
 	"spore/host/function"
 	"spore/host/internal/testmodule"
 	"spore/host/sandbox"
@@ -73,6 +75,57 @@ func TestSandboxesStartFromWhereTheWarmUpEnded(t *testing.T) {
 	require.Contains(t, []int{0, 3000}, inPlace, "either all are restored in place, or none can be here")
 }
 
+// TestRequestsChangeFewPages holds what the SDK's habits are for: every changed page
+// is copied back after the request.
+func TestRequestsChangeFewPages(t *testing.T) {
+	body := []byte(alert.Sample)
+	for dir, tc := range map[string]struct {
+		ev    abi.Event
+		pages int
+	}{
+		"../../modules/hello": {abi.Event{Method: "GET", Path: "/hello", Headers: abi.Pairs{{Name: "host", Value: "localhost"}, {Name: "accept", Value: "*/*"}}}, 8},
+		"../../bench/w2":      {abi.Event{Method: "POST", Path: "/", ContentType: "application/json", Body: body}, 32},
+	} {
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			s := settings()
+			s.Warmup = []sandbox.Sample{{Name: "sample", Event: tc.ev}}
+			img, err := coldEngine(t).Prepare(t.Context(), testmodule.Build(t, dir), s)
+			require.NoError(t, err)
+			defer img.Close()
+			for range 10 {
+				_, stats, err := ask(t, img, tc.ev, 5*time.Second)
+				require.NoError(t, err)
+				require.LessOrEqual(t, stats.DirtyPages, tc.pages)
+			}
+		})
+	}
+}
+
+// TestAMebibyteIsFreeForRequests: a sandbox whose memory grows is lost.
+func TestAMebibyteIsFreeForRequests(t *testing.T) {
+	img, err := warmed(t, "", sample("/count"))
+	require.NoError(t, err)
+	used := func(size string) int64 {
+		_, stats, err := ask(t, img, abi.Event{Path: "/allocate", Body: []byte(size)}, 5*time.Second)
+		require.NoError(t, err)
+		return stats.MemoryUsed
+	}
+	require.Equal(t, used("0"), used(strconv.Itoa(1<<20)))
+	require.Less(t, used("0"), used(strconv.Itoa(8<<20)))
+}
+
+// TestASmallMemoryIsNotUsedUpByTheWarmUp deploys the smallest function with little
+// more than its initialisation takes.
+func TestASmallMemoryIsNotUsedUpByTheWarmUp(t *testing.T) {
+	s := settings()
+	s.MemoryMax = 4 << 20
+	img, err := coldEngine(t).Prepare(t.Context(), testmodule.Build(t, "../../modules/hello"), s)
+	require.NoError(t, err)
+	defer img.Close()
+	_, _, err = ask(t, img, abi.Event{}, 5*time.Second)
+	require.NoError(t, err)
+}
+
 func TestAfterAWarmUpRandomNumbersAreFreshInEveryRequest(t *testing.T) {
 	img, err := warmed(t, "", sample("/shared"))
 	require.NoError(t, err)
@@ -89,7 +142,8 @@ func TestAGeneratorOfTheAuthorsRepeatsUnlessItIsMadeOnRestore(t *testing.T) {
 	repeats := func(env string) bool {
 		img, err := warmed(t, env, sample("/own"))
 		require.NoError(t, err)
-		return text(t, img, "/own") == text(t, img, "/own")
+		first := text(t, img, "/own")
+		return text(t, img, "/own") == first
 	}
 	require.True(t, repeats(""))
 	require.False(t, repeats("RESTORE=yes"))

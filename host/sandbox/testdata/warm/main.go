@@ -20,6 +20,7 @@ var (
 	history []string
 	seen    = map[string]bool{}
 	large   []byte
+	garbage []byte
 	own     = rand.New(rand.NewPCG(1, 2))
 )
 
@@ -79,6 +80,12 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		if err := guest.Respond(guest.Text("early")); err != nil {
 			return guest.Result{}, err
 		}
+	case "allocate":
+		n, err := strconv.Atoi(string(ev.Body))
+		for range n / 512 {
+			garbage = make([]byte, 512)
+		}
+		return guest.Text("allocated"), err
 	case "fetch":
 		return call(ctx, string(ev.Body))
 	case "secret":
