@@ -89,48 +89,48 @@ func (ev *Event) Decode(b []byte) error {
 	room := ev.Headers
 	*ev = Event{}
 	entropy := false
-	r := readFrame(b, frameEvent)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameEvent) {
+		switch typ {
 		case eventRequestID:
-			ev.RequestID = r.string()
+			ev.RequestID = r.string(data)
 		case eventDeadline:
-			ev.DeadlineMS = r.i64()
+			ev.DeadlineMS = r.i64(data)
 		case eventResponseDeadline:
-			ev.ResponseDeadlineMS = r.i64()
+			ev.ResponseDeadlineMS = r.i64(data)
 		case eventFunction:
-			ev.Function = r.string()
+			ev.Function = r.string(data)
 		case eventVersion:
-			ev.Version = r.string()
+			ev.Version = r.string(data)
 		case eventTrigger:
-			ev.Trigger = r.string()
+			ev.Trigger = r.string(data)
 		case eventTraceID:
-			ev.TraceID = r.string()
+			ev.TraceID = r.string(data)
 		case eventContentType:
-			ev.ContentType = r.string()
+			ev.ContentType = r.string(data)
 		case eventEntropy:
-			if copy(ev.Entropy[:], r.data) != EntropySize || len(r.data) != EntropySize {
+			if copy(ev.Entropy[:], data) != EntropySize || len(data) != EntropySize {
 				r.err = ErrFieldSize
 			}
 			entropy = true
 		case eventHeaders:
-			ev.Headers = r.pairs(room)
+			ev.Headers = r.pairs(data, room)
 		case eventMethod:
-			ev.Method = r.string()
+			ev.Method = r.string(data)
 		case eventPath:
-			ev.Path = r.string()
+			ev.Path = r.string(data)
 		case eventRawQuery:
-			ev.RawQuery = r.string()
+			ev.RawQuery = r.string(data)
 		case eventParams:
-			ev.Params = r.pairs(nil)
+			ev.Params = r.pairs(data, nil)
 		case eventClientAddr:
-			ev.ClientAddr = r.string()
+			ev.ClientAddr = r.string(data)
 		case eventBodySize:
-			ev.BodySize = r.u32()
+			ev.BodySize = r.u32(data)
 		case eventBody:
-			ev.Body = r.bytes()
+			ev.Body = r.bytes(data)
 		default:
-			r.keep(&ev.Unknown)
+			ev.Unknown = append(ev.Unknown, Field{typ, data})
 		}
 	}
 	inline := uint64(len(ev.Body)) == uint64(ev.BodySize) && len(ev.Body) <= MaxInlineBody

@@ -52,23 +52,54 @@ func FrameLength(header []byte) int {
 	return int(binary.LittleEndian.Uint32(header[4:]))
 }
 
-// frameReader walks the fields of one frame and enforces their order and limits.
-// It is a loop to read from, not one to hand functions to: a guest decodes an
-// event in every sandbox, and calls of function values are dear in WebAssembly.
-type frameReader struct {
-	typ  uint16 // of the field next has found
-	data []byte // its content
-	err  error  // what ended the walk, or nil at the frame's end
+// frameReader walks the fields of one frame. err is what ended the walk, or what
+// a field's reader found wrong, which ends it too.
+type frameReader struct{ err error }
 
-	rest []byte
-	last int
-	head int // bytes so far but for the body's
+// fields is the loop over the fields of the frame b, for use in a range clause:
+// the compiler then writes it out in every decoder. A guest decodes an event in
+// each sandbox, and a call for every field costs more than the field.
+func (r *frameReader) fields(b []byte, kind uint16) func(yield func(typ uint16, data []byte) bool) {
+	return func(yield func(uint16, []byte) bool) {
+		rest := r.open(b, kind)
+		last, head := -1, HeaderSize
+		for r.err == nil && len(rest) > 0 {
+			if len(rest) < fieldHeaderSize {
+				r.err = ErrTruncated
+				return
+			}
+			typ := binary.LittleEndian.Uint16(rest)
+			size := uint64(binary.LittleEndian.Uint32(rest[2:]))
+			if size > uint64(len(rest)-fieldHeaderSize) {
+				r.err = ErrTruncated
+				return
+			}
+			if int(typ) <= last {
+				r.err = ErrOrder
+				return
+			}
+			end := fieldHeaderSize + int(size)
+			if head += end; typ == fieldBody {
+				head -= int(size)
+			}
+			if head > MaxHead || typ == fieldBody && size > MaxBody {
+				r.err = ErrTooLarge
+				return
+			}
+			last = int(typ)
+			if !yield(typ, rest[fieldHeaderSize:end:end]) {
+				return
+			}
+			rest = rest[end:]
+		}
+	}
 }
 
-func readFrame(b []byte, kind uint16) (r frameReader) {
+// open checks the header of the frame b and returns what follows it.
+func (r *frameReader) open(b []byte, kind uint16) []byte {
 	if len(b) < HeaderSize {
 		r.err = ErrTruncated
-		return r
+		return nil
 	}
 	n := uint64(binary.LittleEndian.Uint32(b[4:]))
 	switch {
@@ -81,46 +112,8 @@ func readFrame(b []byte, kind uint16) (r frameReader) {
 	case n < uint64(len(b)):
 		r.err = ErrTrailing
 	}
-	r.rest, r.last, r.head = b[HeaderSize:], -1, HeaderSize
-	return r
+	return b[HeaderSize:]
 }
-
-// next moves to the next field. It is false at the frame's end, and when err is set.
-func (r *frameReader) next() bool {
-	rest := r.rest
-	if r.err != nil || len(rest) == 0 {
-		return false
-	}
-	if len(rest) < fieldHeaderSize {
-		r.err = ErrTruncated
-		return false
-	}
-	typ := binary.LittleEndian.Uint16(rest)
-	size := uint64(binary.LittleEndian.Uint32(rest[2:]))
-	if size > uint64(len(rest)-fieldHeaderSize) {
-		r.err = ErrTruncated
-		return false
-	}
-	if int(typ) <= r.last {
-		r.err = ErrOrder
-		return false
-	}
-	n := int(size)
-	r.head += fieldHeaderSize
-	if typ != fieldBody {
-		r.head += n
-	}
-	if r.head > MaxHead || typ == fieldBody && n > MaxBody {
-		r.err = ErrTooLarge
-		return false
-	}
-	end := fieldHeaderSize + n
-	r.typ, r.last, r.data, r.rest = typ, int(typ), rest[fieldHeaderSize:end:end], rest[end:]
-	return true
-}
-
-// keep appends a field that this version does not know to unknown.
-func (r *frameReader) keep(unknown *[]Field) { *unknown = append(*unknown, Field{r.typ, r.data}) }
 
 // frameWriter appends one frame. Fields must be written in ascending order;
 // unknown fields are merged in where they belong. Zero values are left out.
@@ -210,33 +203,33 @@ func (w *frameWriter) finish() []byte {
 // The readers below refuse a known field that carries its zero value: senders
 // leave such fields out, so that every value has exactly one encoding.
 
-func (r *frameReader) string() string { return borrowString(r.bytes()) }
+func (r *frameReader) string(data []byte) string { return borrowString(r.bytes(data)) }
 
-func (r *frameReader) bytes() []byte {
-	if len(r.data) == 0 {
+func (r *frameReader) bytes(data []byte) []byte {
+	if len(data) == 0 {
 		r.err = ErrZeroField
 	}
-	return r.data
+	return data
 }
 
-func (r *frameReader) u32() uint32 {
-	if len(r.data) != 4 {
+func (r *frameReader) u32(data []byte) uint32 {
+	if len(data) != 4 {
 		r.err = ErrFieldSize
 		return 0
 	}
-	v := binary.LittleEndian.Uint32(r.data)
+	v := binary.LittleEndian.Uint32(data)
 	if v == 0 {
 		r.err = ErrZeroField
 	}
 	return v
 }
 
-func (r *frameReader) i64() int64 {
-	if len(r.data) != 8 {
+func (r *frameReader) i64(data []byte) int64 {
+	if len(data) != 8 {
 		r.err = ErrFieldSize
 		return 0
 	}
-	v := int64(binary.LittleEndian.Uint64(r.data))
+	v := int64(binary.LittleEndian.Uint64(data))
 	if v == 0 {
 		r.err = ErrZeroField
 	}

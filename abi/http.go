@@ -33,21 +33,21 @@ func AppendHTTPRequest(dst []byte, req *HTTPRequest) []byte {
 // the zero HTTPRequest.
 func (req *HTTPRequest) Decode(b []byte) error {
 	*req = HTTPRequest{}
-	r := readFrame(b, frameHTTPRequest)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameHTTPRequest) {
+		switch typ {
 		case httpRequestMethod:
-			req.Method = r.string()
+			req.Method = r.string(data)
 		case httpRequestURL:
-			req.URL = r.string()
+			req.URL = r.string(data)
 		case httpRequestHeaders:
-			req.Headers = r.pairs(nil)
+			req.Headers = r.pairs(data, nil)
 		case httpRequestTimeout:
-			req.TimeoutMS = r.u32()
+			req.TimeoutMS = r.u32(data)
 		case httpRequestBody:
-			req.Body = r.bytes()
+			req.Body = r.bytes(data)
 		default:
-			r.keep(&req.Unknown)
+			req.Unknown = append(req.Unknown, Field{typ, data})
 		}
 	}
 	if r.err != nil {
@@ -88,23 +88,23 @@ func AppendHTTPHead(dst []byte, h *HTTPHead) []byte {
 // zero HTTPHead.
 func (h *HTTPHead) Decode(b []byte) error {
 	*h = HTTPHead{}
-	r := readFrame(b, frameHTTPHead)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameHTTPHead) {
+		switch typ {
 		case httpHeadStatus:
-			h.Status = r.u32()
+			h.Status = r.u32(data)
 		case httpHeadHeaders:
-			h.Headers = r.pairs(nil)
+			h.Headers = r.pairs(data, nil)
 		case httpHeadKind:
-			kind := r.u32()
+			kind := r.u32(data)
 			if kind > 255 {
 				r.err = ErrFieldSize
 			}
 			h.Kind = Kind(kind)
 		case httpHeadMessage:
-			h.Message = r.string()
+			h.Message = r.string(data)
 		default:
-			r.keep(&h.Unknown)
+			h.Unknown = append(h.Unknown, Field{typ, data})
 		}
 	}
 	if r.err != nil {

@@ -27,17 +27,17 @@ func AppendLogRecord(dst []byte, rec *LogRecord) []byte {
 // the zero LogRecord.
 func (rec *LogRecord) Decode(b []byte) error {
 	*rec = LogRecord{}
-	r := readFrame(b, frameLogRecord)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameLogRecord) {
+		switch typ {
 		case logLevel:
-			rec.Level = int32(r.u32())
+			rec.Level = int32(r.u32(data))
 		case logMessage:
-			rec.Message = r.string()
+			rec.Message = r.string(data)
 		case logAttrs:
-			rec.Attrs = r.pairs(nil)
+			rec.Attrs = r.pairs(data, nil)
 		default:
-			r.keep(&rec.Unknown)
+			rec.Unknown = append(rec.Unknown, Field{typ, data})
 		}
 	}
 	if r.err == nil && len(b) > MaxLogRecord {

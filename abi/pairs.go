@@ -53,8 +53,7 @@ func lower(c byte) byte {
 
 // pairs decodes a field of pairs: u32 length, name, u32 length, value, again and
 // again until the field ends. Where into has room they are put there.
-func (r *frameReader) pairs(into Pairs) Pairs {
-	data := r.data
+func (r *frameReader) pairs(data []byte, into Pairs) Pairs {
 	n, ok := countPairs(data)
 	switch {
 	case !ok || n > MaxPairs:

@@ -31,19 +31,19 @@ func AppendResult(dst []byte, res *Result) []byte {
 // headers may go on the wire is the trigger's to judge.
 func (res *Result) Decode(b []byte) error {
 	*res = Result{}
-	r := readFrame(b, frameResult)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameResult) {
+		switch typ {
 		case resultStatus:
-			res.Status = r.u32()
+			res.Status = r.u32(data)
 		case resultContentType:
-			res.ContentType = r.string()
+			res.ContentType = r.string(data)
 		case resultHeaders:
-			res.Headers = r.pairs(nil)
+			res.Headers = r.pairs(data, nil)
 		case resultBody:
-			res.Body = r.bytes()
+			res.Body = r.bytes(data)
 		default:
-			r.keep(&res.Unknown)
+			res.Unknown = append(res.Unknown, Field{typ, data})
 		}
 	}
 	if r.err != nil {
@@ -80,17 +80,17 @@ func AppendError(dst []byte, e *Error) []byte {
 // zero Error.
 func (e *Error) Decode(b []byte) error {
 	*e = Error{}
-	r := readFrame(b, frameError)
-	for r.next() {
-		switch r.typ {
+	var r frameReader
+	for typ, data := range r.fields(b, frameError) {
+		switch typ {
 		case errorType:
-			e.Type = r.string()
+			e.Type = r.string(data)
 		case errorMessage:
-			e.Message = r.string()
+			e.Message = r.string(data)
 		case errorStack:
-			e.Stack = r.string()
+			e.Stack = r.string(data)
 		default:
-			r.keep(&e.Unknown)
+			e.Unknown = append(e.Unknown, Field{typ, data})
 		}
 	}
 	if r.err != nil {
