@@ -32,6 +32,7 @@ type host struct {
 	derived  string
 	engine   *sandbox.Engine
 	http     *capability.HTTP
+	recorder *recorder // of a local run; nil otherwise
 	registry registry.Registry
 
 	dispatcher *invoke.Dispatcher
@@ -102,7 +103,7 @@ func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, version f
 		Env:         spec.Env,
 		Warmup:      samples,
 		Capabilities: sandbox.Capabilities{
-			HTTP:   h.http.For(*spec).Do,
+			HTTP:   h.recorder.listen(h.http.For(*spec).Do),
 			Secret: h.secret(*spec),
 			Log:    h.guestLog(spec.Name, version),
 		},

@@ -49,9 +49,9 @@ type recorded struct {
 	Method     string            `json:"method"` // empty means GET
 	URL        string            `json:"url"`
 	Status     uint32            `json:"status"`
-	Headers    map[string]string `json:"headers"`
-	Body       string            `json:"body"`
-	BodyBase64 []byte            `json:"body_base64"` // for what is no text
+	Headers    map[string]string `json:"headers,omitempty"`
+	Body       string            `json:"body,omitempty"`
+	BodyBase64 []byte            `json:"body_base64,omitempty"` // for what is no text
 }
 
 // maxRecording bounds a recording's file: two of the largest bodies, in base64.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -112,5 +114,42 @@ func TestRecordings(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tc.want, calls)
 		})
+	}
+}
+
+// TestARecordingIsMadeByALocalRun makes one and warms the function up with it.
+func TestARecordingIsMadeByALocalRun(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/x-tape")
+		w.Header().Set("Set-Cookie", "who=me")
+		fmt.Fprint(w, "from upstream")
+	}))
+	dir := newDir(t, strings.Replace(warmFunction, `["fetch.txt"]`, `["fetch.txt"]`+"\nhttp_private = [\""+upstream.URL+"\"]", 1))
+	sample := filepath.Join(dir, "fetch.txt")
+	require.NoError(t, os.WriteFile(sample, []byte(upstream.URL+"/a?b=c"), 0o600))
+	run := func(args ...string) (string, error) {
+		cmd := newRoot()
+		var out, errOut buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&errOut)
+		cmd.SetArgs(append([]string{"--config", filepath.Join(dir, "functions.toml"), "invoke", "warm"}, args...))
+		err := cmd.ExecuteContext(t.Context())
+		return out.String(), err
+	}
+	out, err := run("--local", "-e", sample, "--record")
+	require.NoError(t, err)
+	require.Equal(t, "200 OK\ncalled\n", out)
+	calls, err := readRecording(filepath.Join(dir, "fetch.recording.json"))
+	require.NoError(t, err)
+	require.Equal(t, []sandbox.Call{{Method: "GET", URL: upstream.URL + "/a?b=c", Status: 200,
+		Headers: abi.Pairs{{Name: "content-type", Value: "text/x-tape"}}, Body: []byte("from upstream")}}, calls)
+
+	upstream.Close()
+	require.Equal(t, "first, second, 200  from upstream", startHost(t, dir, time.Now).get("/history").body)
+
+	for _, args := range [][]string{{"--record", "-e", sample}, {"--record", "--local"}, {"--record", "--local", "-e", "-"}} {
+		_, err := run(args...)
+		require.Equal(t, 2, exitCode(err), "%v", err)
 	}
 }
