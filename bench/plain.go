@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -12,14 +14,19 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"spore/abi"
+	"spore/host/wasmbin"
 )
 
-// plain runs an unchanged module on wazero with wazero's own WASI and the
-// smallest host that speaks the ABI: the comparison spore has to stand.
+// plain runs a module on wazero with wazero's own WASI and the smallest host that
+// speaks the ABI: the comparison spore has to stand. The module is as the
+// toolchain made it, or instrumented as spore instruments it and otherwise run
+// the same, which tells what fuel costs.
 type plain struct {
+	cache    wazero.CompilationCache
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	config   wazero.ModuleConfig
+	data     []wasmbin.Segment // what instrumenting took out
 	kept     api.Module
 	event    []byte
 	answered bool
@@ -28,16 +35,41 @@ type plain struct {
 
 var errInitialised = errors.New("initialised")
 
-func newPlain(ctx context.Context, wasm, body []byte) (*plain, error) {
-	ev := abi.Event{RequestID: "bench", Function: "bench", Version: "1", Method: "POST", Path: "/", ContentType: "application/json", Body: body}
-	p := &plain{runtime: wazero.NewRuntime(ctx), event: abi.AppendEvent(nil, &ev)}
-	p.config = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().
-		WithEnv("GOGC", "off").WithEnv("GOMEMLIMIT", strconv.Itoa(memoryMax/4*3))
-	if err := p.prepare(ctx, wasm); err != nil {
-		p.close()
+// fuelSlice is the sandbox's.
+const fuelSlice = 10_000
+
+func newPlain(ctx context.Context, dir string, wasm []byte, event abi.Event, instrumented bool) (*plain, error) {
+	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "plain"))
+	if err != nil {
 		return nil, err
 	}
+	config := wazero.NewRuntimeConfig().WithCompilationCache(cache)
+	p := &plain{cache: cache, runtime: wazero.NewRuntimeWithConfig(ctx, config), event: abi.AppendEvent(nil, &event)}
+	p.config = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().
+		WithEnv("GOGC", "off").WithEnv("GOMEMLIMIT", strconv.Itoa(memoryMax/4*3))
+	if instrumented {
+		wasm, err = p.instrument(wasm)
+	}
+	if err == nil {
+		err = p.prepare(ctx, wasm)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	return p, nil
+}
+
+func (p *plain) instrument(wasm []byte) ([]byte, error) {
+	m, err := wasmbin.Parse(wasm)
+	if err != nil {
+		return nil, err
+	}
+	rewritten, err := m.Rewrite(wasmbin.Options{MemoryPages: memoryMax >> 16, Fuel: fuelSlice})
+	if err != nil {
+		return nil, err
+	}
+	p.data = m.Data
+	return rewritten.Wasm, nil
 }
 
 func (p *plain) prepare(ctx context.Context, wasm []byte) error {
@@ -61,6 +93,11 @@ func (p *plain) prepare(ctx context.Context, wasm []byte) error {
 	if _, err := host.Instantiate(ctx); err != nil {
 		return err
 	}
+	fuel := p.runtime.NewHostModuleBuilder(wasmbin.YieldModule)
+	fuel.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(yield), nil, []api.ValueType{api.ValueTypeI64}).Export(wasmbin.Yield)
+	if _, err := fuel.Instantiate(ctx); err != nil {
+		return err
+	}
 	var err error
 	if p.compiled, err = p.runtime.CompileModule(ctx, wasm); err != nil {
 		return err
@@ -69,7 +106,15 @@ func (p *plain) prepare(ctx context.Context, wasm []byte) error {
 	return err
 }
 
-func (p *plain) close() { _ = p.runtime.Close(context.Background()) }
+func (p *plain) close() error {
+	ctx := context.Background()
+	return errors.Join(p.runtime.Close(ctx), p.cache.Close(ctx))
+}
+
+func yield(_ context.Context, _ api.Module, stack []uint64) {
+	runtime.Gosched()
+	stack[0] = fuelSlice
+}
 
 func (p *plain) getNextRequest(_ context.Context, mod api.Module, stack []uint64) {
 	if !p.serving {
@@ -91,6 +136,9 @@ func (p *plain) boot(ctx context.Context) (api.Module, error) {
 	mod, err := p.runtime.InstantiateModule(ctx, p.compiled, p.config)
 	if err != nil {
 		return nil, err
+	}
+	for _, seg := range p.data {
+		mod.Memory().Write(seg.Offset, seg.Bytes)
 	}
 	p.serving = false
 	if _, err := mod.ExportedFunction(abi.ExportStart).Call(ctx); !errors.Is(err, errInitialised) {

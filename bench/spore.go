@@ -9,36 +9,31 @@ import (
 	"spore/host/sandbox"
 )
 
-// memoryMax and the collector settings that follow from it are the same for all
-// variants in WebAssembly.
-const memoryMax = 64 << 20
-
-// spore runs a module the way the host does, without the network around it.
+// spore runs a module the way the host does, without dispatcher, logs and network.
 type spore struct {
-	engine *sandbox.Engine
-	image  *sandbox.Image
-	body   []byte
+	image *sandbox.Image
+	event abi.Event
 }
 
-func newSpore(ctx context.Context, dir string, wasm, body []byte) (*spore, error) {
-	engine, err := sandbox.Open(sandbox.Options{Directory: dir})
+func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, event abi.Event) (*spore, error) {
+	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return nil, err
 	}
 	image, err := engine.Prepare(ctx, wasm, sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute})
 	if err != nil {
-		_ = engine.Close()
 		return nil, err
 	}
-	return &spore{engine, image, body}, nil
+	return &spore{image, event}, nil
 }
 
-func (s *spore) close() {
+func (s *spore) close() error {
 	s.image.Close()
-	_ = s.engine.Close()
+	return nil
 }
 
-// serve answers one request in a fresh sandbox.
+// serve answers one request, from asking for a sandbox to having it ready for the
+// next. guest is the time in WebAssembly outside host functions.
 func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 	sb, err := s.image.Open(ctx)
 	if err != nil {
@@ -46,7 +41,7 @@ func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 	}
 	defer sb.Close()
 	end := time.Now().Add(time.Minute)
-	ev := abi.Event{RequestID: "bench", Function: "bench", Version: "1", Method: "POST", Path: "/", ContentType: "application/json", Body: s.body}
+	ev := s.event
 	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
 	if err == nil && !stats.Answered {
 		err = errors.New("no answer")

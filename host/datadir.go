@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// derivedAge is how long a derived file is kept: modules and snapshots from when
-// they were last used, compiled code from when it was made. Deleting one too early
-// costs the next deploy of that function a second.
+// derivedAge is how long a derived file is kept since it was last used: deployed,
+// or brought into memory. A host deploys all its functions when it starts, so only
+// one that runs for longer without asking for a function once deletes too early.
 const derivedAge = 30 * 24 * time.Hour
 
 // dataDir is the host's data directory:

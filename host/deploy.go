@@ -138,6 +138,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	}
 	digest := identity(spec, wasm, samples)
 	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
+		was.live.Image.Touch()
 		kept := *was
 		kept.spec = *spec // routes may have changed
 		return &kept, nil
@@ -150,6 +151,12 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, samples, func() int { return number }))
 	if err != nil {
 		return nil, h.refused(spec, err)
+	}
+	if was := h.deployed[spec.Name]; was != nil && was.live.Image.Resident() { // somebody is using it
+		if err := img.Wake(ctx); err != nil {
+			img.Close()
+			return nil, h.refused(spec, err)
+		}
 	}
 	v, _ := h.registry.Publish(spec.Name, digest, h.now())
 	number = v.Number

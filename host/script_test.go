@@ -14,6 +14,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == compileVerb { // a host in a test starts its own program
+		main()
+	}
 	testscript.Main(m, map[string]func(){"spore": main})
 }
 

@@ -77,6 +77,7 @@ type Stats struct {
 	Duration   time.Duration // time in the sandbox, host functions included
 	Restore    time.Duration // to make the sandbox ready, and to clean up after it
 	Host       time.Duration // part of Duration spent in host functions
+	CPU        time.Duration // processor time of the guest and of the host functions it called
 	MemoryMax  int64         // limit, bytes
 	MemoryUsed int64         // linear memory at the end, bytes
 	DirtyPages int           // 4 KiB pages that were copied back; -1 when the sandbox was dropped instead

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"spore/abi"
 	"spore/host/function"
@@ -48,7 +49,7 @@ func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
 	if t.wake == nil {
 		t.wake = make(chan struct{}, 1)
 	}
-	ctx, cancel := context.WithDeadline(r.Context, r.end)
+	ctx, cancel := context.WithDeadline(r.Context, r.img.engine.start.Add(time.Duration(r.end)))
 	c := &call{wake: t.wake, cancel: cancel}
 	c.space.L = &c.mu
 	t.open[i] = c

@@ -7,6 +7,9 @@
 // sandbox: pointers, lengths, names and the order of calls are checked, and what
 // goes wrong comes back as a *function.Error whose kind says what it was.
 //
+// An image is small at rest. What it needs to serve is read from the engine's
+// directory at its first event and given back when nobody has asked for a while.
+//
 // This is the only package that imports wazero.
 package sandbox
 
@@ -15,20 +18,31 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/tetratelabs/wazero"
 
 	"spore/abi"
 )
 
 // Options of an Engine.
 type Options struct {
-	// Directory holds derived files: compiled code and snapshots. It is created
-	// when missing and may be deleted while no Engine uses it. Required.
+	// Directory holds derived files: modules, compiled code and snapshots. It is
+	// created when missing and may be deleted while no Engine uses it. Required.
 	Directory string
+	// Compiler is the command line of a process that calls CompileMain, so that a
+	// module nobody knows yet is compiled under resource limits; nil compiles in
+	// this process.
+	Compiler []string
+	// Idle is how long an image stays in memory after its last event; zero means
+	// five minutes. Run does it.
+	Idle time.Duration
+	// Cores is how many guests may run at the same time; those that wait in a host
+	// function do not count. Zero means one for each processor Go uses.
+	Cores int
+	// Restore is how instances are put back at their snapshot.
+	Restore Method
 	// Now is the wall clock that guests see; nil means time.Now. Deadlines do
 	// not depend on it.
 	Now func() time.Time
@@ -43,38 +57,100 @@ type Options struct {
 
 // Engine prepares images. It is safe for concurrent use.
 type Engine struct {
-	images string
-	prove  bool
-	reuse  bool
-	now    func() time.Time
-	start  time.Time // zero point of the guests' monotonic clock
-	cache  wazero.CompilationCache
+	opt      Options
+	files    files
+	tracking tracking
+	start    time.Time     // zero point of all clocks but the wall's
+	cores    chan struct{} // holds one token for each guest that runs
+
+	restores restoreCounts
+
+	mu       sync.Mutex
+	programs map[string]*program // by key, those in memory
+	images   map[*Image]struct{} // those in memory
 }
 
-// Open returns an Engine over opt.Directory. The caller closes it after the
-// last of its images.
+// Restores counts what became of the instances that have served.
+type Restores struct {
+	InPlace int64 // put back at the snapshot
+	Spared  int64 // of these, without looking for changed pages: no page fault had happened
+	Dropped int64 // grown, trapped, ended, or called out of order
+}
+
+type restoreCounts struct{ inPlace, spared, dropped atomic.Int64 }
+
+// Open returns an Engine over opt.Directory. It holds nothing that has to be given
+// back once its images are closed.
 func Open(opt Options) (*Engine, error) {
-	e := &Engine{images: filepath.Join(opt.Directory, "images"), now: opt.Now, start: time.Now(), prove: opt.Prove, reuse: opt.Unisolated}
-	if e.now == nil {
-		e.now = time.Now
+	if opt.Now == nil {
+		opt.Now = time.Now
 	}
-	if err := os.MkdirAll(e.images, 0o700); err != nil {
+	if opt.Idle == 0 {
+		opt.Idle = 5 * time.Minute
+	}
+	if opt.Cores == 0 {
+		opt.Cores = runtime.GOMAXPROCS(0)
+	}
+	e := &Engine{opt: opt, start: time.Now(), cores: make(chan struct{}, opt.Cores),
+		programs: map[string]*program{}, images: map[*Image]struct{}{}}
+	var err error
+	if e.files, err = openFiles(opt.Directory); err != nil {
 		return nil, fmt.Errorf("open sandbox engine: %w", err)
 	}
-	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(opt.Directory, "compiled"))
-	if err != nil {
-		return nil, fmt.Errorf("open compile cache: %w", err)
+	if e.tracking, err = choose(opt.Restore); err != nil {
+		return nil, fmt.Errorf("open sandbox engine: %w", err)
 	}
-	e.cache = cache
 	return e, nil
 }
 
-// Close releases the compiled code the engine holds in memory.
-func (e *Engine) Close() error { return e.cache.Close(context.Background()) }
+// Restore describes how instances are put back at their snapshot on this machine.
+func (e *Engine) Restore() string {
+	if e.tracking.counts {
+		return e.tracking.method.String() + ", spared where no page fault happened"
+	}
+	return e.tracking.method.String()
+}
+
+// Restores returns the counts since the engine was opened.
+func (e *Engine) Restores() Restores {
+	c := &e.restores
+	return Restores{c.inPlace.Load(), c.spared.Load(), c.dropped.Load()}
+}
+
+// Run takes images that nobody has used for opt.Idle out of memory, until ctx ends.
+func (e *Engine) Run(ctx context.Context) error {
+	tick := time.NewTicker(e.opt.Idle / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			e.sweep()
+		}
+	}
+}
+
+// sweep looks once at every image in memory.
+func (e *Engine) sweep() {
+	e.mu.Lock()
+	images := make([]*Image, 0, len(e.images))
+	for img := range e.images {
+		images = append(images, img)
+	}
+	e.mu.Unlock()
+	for _, img := range images {
+		img.sweep(e.elapsed() - int64(e.opt.Idle))
+	}
+}
+
+// elapsed is the engine's own clock, in nanoseconds: one reading costs half of
+// time.Now's.
+func (e *Engine) elapsed() int64 { return int64(time.Since(e.start)) }
 
 // monotonic is the guests' monotonic clock in nanoseconds, before an image's own
 // offset is added. It starts at one, because zero means "not set" to some guests.
-func (e *Engine) monotonic() int64 { return int64(time.Since(e.start)) + 1 }
+func (e *Engine) monotonic() int64 { return e.elapsed() + 1 }
 
 // Settings are what an image depends on beside its module.
 type Settings struct {

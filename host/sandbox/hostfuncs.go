@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -60,7 +59,7 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 	for module, funcs := range hostModules() {
 		b := rt.NewHostModuleBuilder(module)
 		for name, fn := range funcs {
-			b.NewFunctionBuilder().WithGoModuleFunction(fn.goFunc(), types[api.ValueType](fn.params), types[api.ValueType](fn.result)).Export(name)
+			b.NewFunctionBuilder().WithGoFunction(fn.goFunc(), types[api.ValueType](fn.params), types[api.ValueType](fn.result)).Export(name)
 		}
 		if _, err := b.Instantiate(ctx); err != nil {
 			return fmt.Errorf("instantiate host module %s: %w", module, err)
@@ -70,17 +69,19 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 }
 
 // goFunc adapts f to the engine, takes the time spent in it, and ends a run that
-// is over its deadline: fuel counts loop heads, not what host functions cost.
-func (f hostFunc) goFunc() api.GoModuleFunc {
-	return func(ctx context.Context, mod api.Module, stack []uint64) {
-		start := time.Now()
+// is over its deadline: fuel counts what the guest does, not what host functions
+// cost.
+func (f hostFunc) goFunc() api.GoFunc {
+	n := len(f.params)
+	return func(ctx context.Context, stack []uint64) {
 		r := ctx.(*run)
+		start := r.img.engine.elapsed()
 		r.checkTime(start)
-		res := f.call(r, guestMemory{mod.Memory()}, stack[:len(f.params)])
+		res := f.call(r, guestMemory{r.inst.mem}, stack[:n])
 		if f.result != "" {
 			stack[0] = res
 		}
-		r.host += time.Since(start)
+		r.host += r.img.engine.elapsed() - start
 	}
 }
 
@@ -164,7 +165,8 @@ func getNextRequest(r *run, mem guestMemory, a []uint32) int32 {
 		return r.outOfOrder()
 	}
 	if r.frame == nil {
-		r.frame = abi.AppendEvent(nil, r.ev)
+		r.inst.frame = abi.AppendEvent(r.inst.frame[:0], r.ev)
+		r.frame = r.inst.frame
 	}
 	ptr, size := a[0], a[1]
 	if uint64(len(r.frame)) > uint64(size) {
@@ -197,7 +199,6 @@ func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	r.checkTime(time.Now())
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
@@ -215,7 +216,6 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	r.checkTime(time.Now())
 	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead)
 	if kind != abi.None {
 		return kind.Errno()

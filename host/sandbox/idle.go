@@ -11,6 +11,7 @@ const maxIdle = 32
 type idle struct {
 	mu        sync.Mutex
 	instances []*instance
+	fewest    int // that were in it since the last trim: so many were not needed
 	closed    bool
 }
 
@@ -24,6 +25,7 @@ func (p *idle) take() *instance {
 	}
 	inst := p.instances[n-1]
 	p.instances = p.instances[:n-1]
+	p.fewest = min(p.fewest, n-1)
 	return inst
 }
 
@@ -36,6 +38,18 @@ func (p *idle) put(inst *instance) bool {
 	}
 	p.instances = append(p.instances, inst)
 	return true
+}
+
+// trim closes the instances that nobody needed since the last trim.
+func (p *idle) trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	unused := p.instances[:p.fewest]
+	for _, inst := range unused {
+		inst.close()
+	}
+	p.instances = append([]*instance(nil), p.instances[p.fewest:]...)
+	p.fewest = len(p.instances)
 }
 
 // close closes what is kept, and keeps no more.

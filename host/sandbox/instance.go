@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"strconv"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -10,68 +11,95 @@ import (
 
 	"spore/abi"
 	"spore/host/function"
+	"spore/host/wasmbin"
 )
 
-// instance is a live instance of an image's module and its memory.
+// instance is a live instance of a program and its memory.
 type instance struct {
+	res     *resident
 	mod     api.Module
+	mem     api.Memory
 	memory  *linearMemory
-	serve   api.Function // fetched once: each fetch makes a stack
+	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
 	globals []api.MutableGlobal
+
+	frame []byte // room for the event's and the answer's frame, used again and again
 }
 
-// instantiate makes an instance whose memory begins with b's pages. No code of
+// instantiate makes an instance that stands at the resident's snapshot. No code of
 // the guest runs.
-func (img *Image) instantiate(ctx context.Context, b *backing) (*instance, error) {
-	mapped, err := newMapping(uint64(img.settings.MemoryMax), b)
+func (res *resident) instantiate(ctx context.Context) (*instance, error) {
+	settings, s := &res.img.settings, res.snapshot
+	mapped, err := newMapping(uint64(settings.MemoryMax), s.memory)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "make sandbox", Err: err}
 	}
-	memory := &linearMemory{mapping: mapped, limit: uint64(img.settings.MemoryMax)}
+	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax)}
 	ctx = experimental.WithMemoryAllocator(ctx, memory)
-	mod, err := img.runtime.InstantiateModule(ctx, img.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	mod, err := res.program.runtime.InstantiateModule(ctx, res.program.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		memory.Free()
-		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + img.settings.Name, Err: err}
+		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + settings.Name, Err: err}
 	}
-	inst := &instance{mod: mod, memory: memory, serve: mod.ExportedFunction(abi.ExportServe)}
-	for _, name := range img.rewrite.Globals {
-		inst.globals = append(inst.globals, mod.ExportedGlobal(name).(api.MutableGlobal))
+	inst := &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(s.entry())}
+	for i := 0; ; i++ {
+		g, ok := mod.ExportedGlobal(wasmbin.GlobalExport + strconv.Itoa(i)).(api.MutableGlobal)
+		if !ok {
+			break
+		}
+		inst.globals = append(inst.globals, g)
+	}
+	if err := inst.place(s); err != nil {
+		inst.close()
+		return nil, err
 	}
 	return inst, nil
 }
 
+// place puts a new instance, whose memory was mapped from s, at the snapshot.
+func (inst *instance) place(s *snapshot) error {
+	if missing := s.Size - uint64(inst.mem.Size()); missing > 0 {
+		if _, ok := inst.mem.Grow(uint32(missing / wasmPage)); !ok {
+			return &function.Error{Kind: abi.Internal, Op: "restore " + inst.res.img.settings.Name, Err: errDamaged}
+		}
+	}
+	inst.setGlobals(s)
+	return nil
+}
+
+func (inst *instance) setGlobals(s *snapshot) {
+	for i, v := range s.Globals {
+		inst.globals[i].Set(v)
+	}
+}
+
 // bytes returns the instance's linear memory as it is; valid until close.
-func (inst *instance) bytes() []byte { return inst.memory.bytes()[:inst.mod.Memory().Size()] }
+func (inst *instance) bytes() []byte { return inst.memory.bytes()[:inst.mem.Size()] }
 
 func (inst *instance) close() {
 	_ = inst.mod.Close(context.Background()) // frees the memory; closing cannot fail
 }
 
-// maxRestored bounds the pages that are copied back in place. An instance that
-// changed more is dropped, because every later restore would copy them again.
-const maxRestored = 512
-
-// restore puts an instance that has served back at the snapshot and returns how
+// restore puts an instance that has served back at its snapshot and returns how
 // many pages that took. It is there again, byte for byte, only when ok; otherwise
 // it is to be dropped. Tables cannot have changed: the rewriter refuses modules
-// that could.
-func (inst *instance) restore(s *snapshot) (pages int, ok bool) {
-	if uint64(inst.mod.Memory().Size()) != s.size || inst.memory.refused {
-		return -1, false
+// that could. look is explained at linearMemory.restore.
+func (inst *instance) restore(look bool) (pages int, ok bool) {
+	s := inst.res.snapshot
+	if uint64(inst.mem.Size()) != s.Size || inst.memory.refused {
+		return 0, false
 	}
-	pages = inst.memory.restore(s.memory)
-	for i, g := range inst.globals {
-		g.Set(s.globals[i])
-	}
-	return pages, 0 <= pages && pages <= maxRestored
+	pages, ok = inst.memory.restore(s.memory, inst.res.img.engine.tracking.method, look)
+	inst.setGlobals(s)
+	return pages, ok
 }
 
 // differs reports whether the instance is anywhere but at the snapshot. It is
 // the proof behind restore, for Options.Prove.
-func (inst *instance) differs(s *snapshot) bool {
-	for i, g := range inst.globals {
-		if g.Get() != s.globals[i] {
+func (inst *instance) differs() bool {
+	s := inst.res.snapshot
+	for i, v := range s.Globals {
+		if inst.globals[i].Get() != v {
 			return true
 		}
 	}

@@ -8,8 +8,13 @@ type linearMemory struct {
 	mapping
 	limit uint64 // bytes
 
-	refused bool // the guest asked for more than limit
+	refused bool   // the guest asked for more than limit
+	changed []span // pages that are no longer the snapshot's, as far as known
+	pages   int    // how many these are
 }
+
+// span is a run of pages, as byte offsets into the memory.
+type span struct{ start, end uint64 }
 
 // Allocate implements experimental.MemoryAllocator.
 func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return m }
@@ -25,3 +30,57 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 
 // Free implements experimental.LinearMemory.
 func (m *linearMemory) Free() { m.unmap() }
+
+// maxChanged bounds the pages that are copied back in place. An instance that
+// changed more is dropped, because every later restore would copy them again.
+const maxChanged = 512
+
+// restore puts the memory, whose size must be b's, back at b and returns how many
+// pages that took. It is there again, byte for byte, only when ok.
+//
+// look says that pages may have changed that are not in m.changed yet. The list
+// only grows: a page in it stays this instance's own, and is copied back each
+// time, so that a list that was complete after one event is complete after the
+// next unless a further page has changed. Keeping pages and copying beats giving
+// them back: each would fault in again at its next write, for 2 us instead of 0.07.
+func (m *linearMemory) restore(b *backing, method Method, look bool) (pages int, ok bool) {
+	switch method {
+	case Copy:
+		return int(b.size / pageSize), m.copyFrom(b)
+	case Discard:
+		return 0, m.discard(b)
+	case Scan, Pagemap:
+		return m.copyChanged(b, method, look)
+	}
+	return 0, false
+}
+
+func (m *linearMemory) copyChanged(b *backing, method Method, look bool) (pages int, ok bool) {
+	if look && !m.findChanged(b.size, method) {
+		return m.pages, false
+	}
+	memory, image := m.bytes(), b.bytes()
+	for _, s := range m.changed {
+		copy(memory[s.start:s.end], image[s.start:s.end])
+	}
+	return m.pages, true
+}
+
+func (m *linearMemory) copyFrom(b *backing) bool {
+	return copy(m.bytes()[:b.size], b.bytes()) == int(b.size)
+}
+
+// findChanged fills the list anew. It is false when there are too many, or when
+// the kernel does not tell.
+func (m *linearMemory) findChanged(n uint64, method Method) bool {
+	m.changed, m.pages = m.changed[:0], 0
+	find := m.eachChangedByScan
+	if method == Pagemap {
+		find = m.eachChangedByRead
+	}
+	told := find(n, func(s span) {
+		m.changed = append(m.changed, s)
+		m.pages += int((s.end - s.start) / pageSize)
+	})
+	return told && m.pages <= maxChanged
+}

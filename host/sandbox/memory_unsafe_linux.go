@@ -1,7 +1,10 @@
 package sandbox
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
+	"io"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,16 +39,20 @@ func newBacking(memory []byte) (*backing, error) {
 	return b, nil
 }
 
+var zeroPage [pageSize]byte
+
 func (b *backing) fill(memory []byte) error {
 	if err := unix.Ftruncate(b.fd, int64(len(memory))); err != nil {
 		return fmt.Errorf("size image: %w", err)
 	}
-	for off := 0; off < len(memory); {
-		n, err := unix.Pwrite(b.fd, memory[off:], int64(off))
-		if err != nil {
-			return fmt.Errorf("fill image: %w", err)
+	for at := 0; at < len(memory); at += pageSize {
+		page := memory[at : at+pageSize]
+		if bytes.Equal(page, zeroPage[:]) {
+			continue // half of a Go program's memory; a hole in the file reads the same
 		}
-		off += n
+		if n, err := unix.Pwrite(b.fd, page, int64(at)); err != nil || n < pageSize {
+			return fmt.Errorf("fill image: %w", cmp.Or(err, io.ErrShortWrite))
+		}
 	}
 	seals := unix.F_SEAL_WRITE | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
 	if _, err := unix.FcntlInt(uintptr(b.fd), unix.F_ADD_SEALS, seals); err != nil {

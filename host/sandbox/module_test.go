@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -242,12 +244,13 @@ func TestClocksAfterARestore(t *testing.T) {
 	require.Len(t, files, 1)
 	file, err := os.ReadFile(files[0])
 	require.NoError(t, err)
-	digest, content := file[16:16+sha256.Size], file[16+sha256.Size:] // behind the magic
-	require.GreaterOrEqual(t, time.Duration(binary.LittleEndian.Uint64(content)), frozen)
-	binary.LittleEndian.PutUint64(content, uint64(time.Hour))
+	content := file[sha256.Size:]
+	n := 4 + binary.LittleEndian.Uint32(content)
+	header := regexp.MustCompile(`"Monotonic":\d+`).ReplaceAll(content[4:n], []byte(`"Monotonic":3600000000000`))
+	require.NotEqual(t, content[4:n], header)
+	content = slices.Concat(binary.LittleEndian.AppendUint32(nil, uint32(len(header))), header, content[n:])
 	sum := sha256.Sum256(content)
-	copy(digest, sum[:])
-	require.NoError(t, os.WriteFile(files[0], file, 0o600))
+	require.NoError(t, os.WriteFile(files[0], append(sum[:], content...), 0o600))
 
 	again, mono := read()
 	require.Equal(t, frozen, again, "the file was used")

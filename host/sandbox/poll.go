@@ -54,9 +54,9 @@ func earliest(r *run, subs []byte) (time.Time, errno) {
 		if subs[40]&1 != 0 { // an absolute time of the clock named
 			switch binary.LittleEndian.Uint32(subs[16:]) {
 			case 0:
-				d -= r.img.engine.now().UnixNano()
+				d -= r.img.engine.opt.Now().UnixNano()
 			case 1:
-				d -= r.img.monotonic()
+				d -= r.inst.res.monotonic()
 			default:
 				return first, errInval
 			}
@@ -107,16 +107,18 @@ func (r *run) pollDescriptor(fd uint32, mode byte) (bool, errno) {
 // waitUntil sleeps until the alarm, the run's deadline, or a call has something
 // to read. A run that is over its deadline ends here.
 func (r *run) waitUntil(alarm time.Time) {
-	until := r.deadline()
-	if !alarm.IsZero() && alarm.Before(until) {
-		until = alarm
+	wait := time.Duration(r.deadline() - r.img.engine.elapsed())
+	if !alarm.IsZero() {
+		wait = min(wait, time.Until(alarm))
 	}
-	timer := time.NewTimer(time.Until(until))
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	r.pause()
 	select {
 	case <-timer.C:
 	case <-r.calls.wake:
 	case <-r.Done():
 	}
-	r.checkTime(time.Now())
+	r.pin()
+	r.checkTime(r.img.engine.elapsed())
 }

@@ -42,25 +42,43 @@ func (e *exitError) Error() string { return "exited" }
 // they find the state of the call they belong to. It is used by one goroutine.
 type run struct {
 	context.Context
+	inst  *instance
 	img   *Image
 	phase phase
 
-	end     time.Time // the run is over
-	respond time.Time // the answer must be there
+	// On the engine's clock, in nanoseconds:
+	end     int64 // the run must be over
+	respond int64 // the answer must be there
+	begun   int64 // the guest was entered
+	ended   int64 // the guest had returned
 
 	ev       *abi.Event
 	frame    []byte // ev encoded; valid while serving
 	reply    func(*abi.Result)
 	guestErr *abi.Error
-	misused  bool // a call out of order
+	misused  bool     // a call out of order
+	command  *command // nil: a guest runs
 
 	output output
 	calls  callTable
-	host   time.Duration // spent in host functions
+	host   int64 // nanoseconds spent in host functions
+	thread thread
+	memory uint32 // bytes of linear memory at the end
+	dirty  int    // pages that were copied back
 }
 
+// newRun returns a run that has to be over after limit.
+func newRun(ctx context.Context, inst *instance, p phase, limit time.Duration) *run {
+	end := inst.res.img.engine.elapsed() + int64(limit)
+	return &run{Context: ctx, inst: inst, img: inst.res.img, phase: p, end: end, respond: end}
+}
+
+// Value implements context.Context for the engine, which asks on every call for
+// options that spore does not use.
+func (r *run) Value(any) any { return nil }
+
 // deadline is the next time at which the run must not be going on as it is.
-func (r *run) deadline() time.Time {
+func (r *run) deadline() int64 {
 	if r.phase < phaseAnswered {
 		return r.respond
 	}
@@ -68,8 +86,8 @@ func (r *run) deadline() time.Time {
 }
 
 // checkTime ends the run when its time is over, or when the host wants it ended.
-func (r *run) checkTime(now time.Time) {
-	if !now.Before(r.deadline()) {
+func (r *run) checkTime(now int64) {
+	if now >= r.deadline() {
 		panic(errDeadline)
 	}
 	if r.Err() != nil {
@@ -77,12 +95,21 @@ func (r *run) checkTime(now time.Time) {
 	}
 }
 
-// yield is called by the guest every time its fuel is used up: it ends a run
-// that is over its deadline, and gives the Go scheduler and the collector a
-// point at which this goroutine can be stopped.
+// quantum is how long a guest keeps its core while others may be waiting for one.
+// An ordinary event is over by then, without having been moved to another thread.
+const quantum = int64(time.Millisecond)
+
+// yield is called by the guest every time its fuel is used up: it ends a run that
+// is over its deadline, and lets others run when this one has had its quantum.
+// Calling Go code at all is what lets the collector stop this goroutine.
 func (r *run) yield() int64 {
-	r.checkTime(time.Now())
-	runtime.Gosched()
+	now := r.img.engine.elapsed()
+	r.checkTime(now)
+	if now-r.thread.since > quantum {
+		r.pause()
+		runtime.Gosched()
+		r.pin()
+	}
 	return fuelSlice
 }
 
@@ -93,21 +120,26 @@ func (r *run) outOfOrder() int32 {
 }
 
 // enter calls an exported function of the instance and classifies what came of
-// it. mem is the instance's memory.
-func (r *run) enter(fn api.Function, mem *linearMemory, stack []uint64) error {
+// it. The run is pinned, and still is afterwards.
+func (r *run) enter(fn api.Function, stack []uint64) error {
 	err := fn.CallWithStack(r, stack)
-	r.calls.closeAll()
+	r.thread.stop()
+	if r.calls.open != nil {
+		r.unpin() // the calls take a moment to end
+		r.calls.closeAll()
+		r.pin()
+	}
 	r.output.flush(r)
 	switch {
-	case err == nil, errors.Is(err, errReported):
+	case err == nil, errors.Is(err, errReported), r.endedWell(err):
 		return nil
 	case errors.Is(err, errFrozen):
 		return err
 	}
-	return r.classify(err, mem)
+	return r.classify(err)
 }
 
-func (r *run) classify(err error, mem *linearMemory) error {
+func (r *run) classify(err error) error {
 	var exit *exitError
 	kind, cause := abi.Internal, err // a panic of ours, unless it is one of these
 	switch {
@@ -115,7 +147,9 @@ func (r *run) classify(err error, mem *linearMemory) error {
 		kind, cause = abi.Deadline, errDeadline
 	case errors.Is(err, errEnded):
 		kind, cause = abi.NotReady, errEnded
-	case mem.refused:
+	case errors.Is(err, errOutput):
+		kind, cause = abi.TooLarge, errOutput
+	case r.inst.memory.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):
 		kind, cause = abi.Exited, exitCause(exit, r.output.tail())

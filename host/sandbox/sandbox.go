@@ -14,9 +14,9 @@ import (
 // Sandbox serves one event. It stands exactly at its image's snapshot when Open
 // returns it, and is closed afterwards: no state survives it.
 type Sandbox struct {
-	img     *Image
 	inst    *instance
-	opening time.Duration
+	run     run
+	opening int64 // nanoseconds
 	spent   bool
 	again   bool // inst was proven back at the snapshot and may serve another event
 }
@@ -25,36 +25,39 @@ type Sandbox struct {
 type Deadlines struct{ Response, End time.Time }
 
 // Open returns a sandbox. The caller closes it. ctx matters only where the image
-// has no snapshot and the module is initialised here.
+// has to be brought into memory, or has no snapshot and is initialised here.
 func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
-	start := time.Now()
-	if !img.acquire() {
-		return nil, &function.Error{Kind: abi.NotReady, Op: "open sandbox " + img.settings.Name, Err: errors.New("the version was replaced")}
-	}
-	inst, err := img.open(ctx)
+	start := img.engine.elapsed()
+	res, err := img.acquire(ctx)
 	if err != nil {
-		img.release()
 		return nil, err
 	}
-	return &Sandbox{img: img, inst: inst, opening: time.Since(start)}, nil
+	res.used.Store(start)
+	sb, err := res.open(ctx, start)
+	if err != nil {
+		res.release()
+		return nil, err
+	}
+	return sb, nil
 }
 
-func (img *Image) open(ctx context.Context) (*instance, error) {
-	if img.snapshot == nil {
-		return img.boot(ctx)
+func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
+	inst := res.idle.take()
+	if inst == nil {
+		var err error
+		if inst, err = res.start(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if inst := img.idle.take(); inst != nil {
-		return inst, nil
+	return &Sandbox{inst: inst, opening: res.img.engine.elapsed() - start}, nil
+}
+
+// start makes a new instance that is ready for an event.
+func (res *resident) start(ctx context.Context) (*instance, error) {
+	if !res.snapshot.Frozen {
+		return res.boot(ctx)
 	}
-	inst, err := img.instantiate(ctx, img.snapshot.memory)
-	if err != nil {
-		return nil, err
-	}
-	if err := img.snapshot.start(inst); err != nil {
-		inst.close()
-		return nil, &function.Error{Kind: abi.Internal, Op: "restore " + img.settings.Name, Err: err}
-	}
-	return inst, nil
+	return res.instantiate(ctx)
 }
 
 // Serve takes ev to the guest and returns when the guest has ended. reply is
@@ -64,50 +67,89 @@ func (img *Image) open(ctx context.Context) (*instance, error) {
 // the guest went wrong after its answer. A sandbox serves once.
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply func(*abi.Result)) (function.Stats, error) {
 	fillEntropy(ev.Entropy[:])
-	r := &run{Context: ctx, img: sb.img, phase: phaseWaiting, ev: ev, end: d.End, respond: d.Response, reply: reply}
-	start := time.Now()
-	err := sb.enter(r, sb.inst.serve, nil)
-	ended := time.Now()
-	stats := function.Stats{
-		Duration:   ended.Sub(start),
-		Host:       r.host,
-		MemoryMax:  sb.img.settings.MemoryMax,
-		MemoryUsed: int64(sb.inst.mod.Memory().Size()),
-		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
+	e := sb.inst.res.img.engine
+	sb.run = run{ev: ev, reply: reply, phase: phaseWaiting, end: int64(d.End.Sub(e.start)), respond: int64(d.Response.Sub(e.start))}
+	if sb.inst.res.snapshot.Command {
+		if err := sb.run.beCommand(sb.inst.res.img); err != nil {
+			return function.Stats{}, err
+		}
 	}
-	stats.DirtyPages = sb.recycle(err)
-	stats.Restore = sb.opening + time.Since(ended)
-	return stats, err
+	err := sb.enter(ctx, sb.inst.serve, nil)
+	return sb.stats(), err
 }
 
-func (sb *Sandbox) enter(r *run, fn api.Function, stack []uint64) error {
+// enter runs an exported function with sb.run on a thread of its own, and puts the
+// instance back at the snapshot when it may.
+func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) error {
 	if sb.spent {
 		panic("sandbox: internal error: serve on a spent sandbox")
 	}
 	sb.spent = true
-	if err := r.enter(fn, sb.inst.memory, stack); err != nil {
-		return err
+	r, e := &sb.run, sb.inst.res.img.engine
+	r.Context, r.inst, r.img = ctx, sb.inst, sb.inst.res.img
+	r.pin()
+	r.begun = e.elapsed()
+	err := r.enter(fn, stack)
+	r.ended = e.elapsed()
+	if err == nil && r.command != nil {
+		r.answer()
 	}
-	return r.verdict()
+	if err == nil {
+		err = r.verdict()
+	}
+	r.memory = sb.inst.mem.Size()
+	sb.restore(err)
+	sb.opening += e.elapsed() - r.ended
+	r.unpin()
+	return err
 }
 
-// recycle decides whether the instance may serve another event, and restores it
-// when it may. An instance that ended in any way but an answer or an error of its
-// own is not worth the argument. It returns the pages that were copied back, or -1.
-func (sb *Sandbox) recycle(err error) (pages int) {
-	snap := sb.img.snapshot
-	if kind := function.KindOf(err); snap == nil || kind != abi.None && kind != abi.GuestError {
-		return -1
+// restore decides whether the instance may serve another event, and puts it back
+// at the snapshot when it may. An instance that ended in any way but an answer or
+// an error of its own is not worth the argument.
+func (sb *Sandbox) restore(err error) {
+	res := sb.inst.res
+	counts := &res.img.engine.restores
+	kind := function.KindOf(err)
+	if !res.snapshot.Frozen || kind != abi.None && kind != abi.GuestError {
+		counts.dropped.Add(1)
+		return
 	}
-	if sb.img.engine.reuse {
+	if res.img.engine.opt.Unisolated {
 		sb.again = true
-		return 0
+		return
 	}
-	pages, sb.again = sb.inst.restore(snap)
-	if sb.again && sb.img.engine.prove && sb.inst.differs(snap) {
+	look := !res.img.engine.tracking.counts || sb.run.thread.look
+	sb.run.dirty, sb.again = sb.inst.restore(look)
+	switch {
+	case !sb.again:
+		counts.dropped.Add(1)
+		return
+	case !look:
+		counts.spared.Add(1)
+	}
+	counts.inPlace.Add(1)
+	if res.img.engine.opt.Prove && sb.inst.differs() {
 		panic("sandbox: internal error: a restored sandbox differs from its snapshot")
 	}
-	return pages
+}
+
+func (sb *Sandbox) stats() function.Stats {
+	r := &sb.run
+	s := function.Stats{
+		Duration:   time.Duration(r.ended - r.begun),
+		CPU:        r.thread.cpu,
+		Host:       time.Duration(r.host),
+		Restore:    time.Duration(sb.opening),
+		MemoryMax:  r.img.settings.MemoryMax,
+		MemoryUsed: int64(r.memory),
+		DirtyPages: r.dirty,
+		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
+	}
+	if !sb.again {
+		s.DirtyPages = -1
+	}
+	return s
 }
 
 // verdict judges a run whose guest returned by itself.
@@ -120,7 +162,7 @@ func (r *run) verdict() error {
 		return fail(abi.GuestError, &function.Guest{Report: *r.guestErr})
 	case r.misused:
 		return fail(abi.OutOfOrder, errors.New("the guest called host functions out of order"))
-	case r.phase != phaseAnswered && !time.Now().Before(r.respond):
+	case r.phase != phaseAnswered && r.ended >= r.respond:
 		return fail(abi.Deadline, errDeadline)
 	case r.phase != phaseAnswered && r.ev.Trigger != abi.TriggerRandom:
 		return fail(abi.NoAnswer, errors.New("the guest returned without an answer"))
@@ -130,19 +172,26 @@ func (r *run) verdict() error {
 
 // random asks the guest for a draw of its own generator.
 func (sb *Sandbox) random() (uint64, error) {
-	end := time.Now().Add(sb.img.settings.InitTimeout)
-	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: sb.img.settings.Name}
+	img := sb.inst.res.img
+	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
 	fillEntropy(ev.Entropy[:])
-	r := &run{Context: context.Background(), img: sb.img, phase: phaseWaiting, ev: ev, end: end, respond: end, reply: func(*abi.Result) {}}
+	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
+	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result) {}}
 	stack := []uint64{0}
-	err := sb.enter(r, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
+	err := sb.enter(context.Background(), sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err
 }
 
 // Close ends the sandbox. It must not be called while Serve runs.
 func (sb *Sandbox) Close() {
-	if !sb.again || !sb.img.idle.put(sb.inst) {
+	res := sb.inst.res
+	sb.recycle()
+	res.release()
+}
+
+// recycle keeps the instance for another event, or drops it.
+func (sb *Sandbox) recycle() {
+	if !sb.again || !sb.inst.res.idle.put(sb.inst) {
 		sb.inst.close()
 	}
-	sb.img.release()
 }

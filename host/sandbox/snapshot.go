@@ -1,143 +1,124 @@
 package sandbox
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
 )
 
-// snapshot is a module's state after initialisation and warm-up: memory and
-// mutable globals. Tables need no saving, because the rewriter refuses modules
-// that change them.
+// snapshot is a module's state as every sandbox finds it: memory and mutable
+// globals. Tables need no saving, because the rewriter refuses modules that
+// change them.
 type snapshot struct {
-	memory    *backing
-	size      uint64 // bytes of linear memory
-	globals   []uint64
-	monotonic int64 // the guest's clock when it was frozen
+	snapshotHeader
+	memory *backing
 }
 
-// snapshot copies the state of an instance that stands still.
-func (inst *instance) snapshot(img *Image) (*snapshot, error) {
+// snapshotHeader is what is known of a snapshot beside its memory.
+type snapshotHeader struct {
+	Size      uint64   // bytes of linear memory
+	Globals   []uint64 // in the order of the rewritten module's exports
+	Frozen    bool     // false: initial memory alone, and every sandbox initialises it anew
+	Command   bool     // the module is a plain WASI command, not a guest: command.go
+	Monotonic int64    // the guest's clock when it was frozen
+	Note      string   // for the operator
+}
+
+// take copies the state of an instance that stands still.
+func (inst *instance) take() (*snapshot, error) {
 	memory, err := newBacking(inst.bytes())
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{memory: memory, size: uint64(len(inst.bytes())), monotonic: img.monotonic()}
+	s := &snapshot{memory: memory}
+	s.Size, s.Frozen, s.Monotonic = uint64(len(inst.bytes())), true, inst.res.monotonic()
 	for _, g := range inst.globals {
-		s.globals = append(s.globals, g.Get())
+		s.Globals = append(s.Globals, g.Get())
 	}
 	return s, nil
 }
 
-// start puts a new instance, whose memory was mapped from s, at the snapshot.
-func (s *snapshot) start(inst *instance) error {
-	mem := inst.mod.Memory()
-	if grow := s.size - uint64(mem.Size()); grow > 0 {
-		if _, ok := mem.Grow(uint32(grow / wasmPage)); !ok {
-			return errors.New("the snapshot is larger than the memory limit")
-		}
-	}
-	for i, g := range inst.globals {
-		g.Set(s.globals[i])
-	}
-	return nil
-}
-
 func (s *snapshot) close() { s.memory.close() }
 
-// The number in the magic goes up whenever a guest could see another host during
-// its initialisation: old snapshots are then made anew. A snapshot file is magic, then the digest of all that follows, then monotonic
-// clock, number of globals, globals, and the memory: little-endian 64-bit words
-// and bytes.
-const (
-	snapshotMagic  = "spore image 1\n\x00\x00"
-	snapshotHeader = len(snapshotMagic) + sha256.Size
-)
+// snapshotVersion goes up whenever a guest could see another host during its
+// initialisation, or the file changes: old snapshots are then made anew.
+const snapshotVersion = "spore image 2"
 
-// snapshotPath names the file by everything the snapshot depends on.
-func (img *Image) snapshotPath() string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n%s\n", snapshotMagic, img.digest, img.settings.MemoryMax, img.settings.Name)
-	for _, e := range img.environ {
-		fmt.Fprintf(h, "%q\n", e)
-	}
-	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails
-	_, _ = h.Write(img.rewrite.Wasm)
-	return filepath.Join(img.engine.images, hex.EncodeToString(h.Sum(nil)))
-}
-
-func (img *Image) storeSnapshot(s *snapshot, memory []byte) error {
-	content := binary.LittleEndian.AppendUint64(nil, uint64(s.monotonic))
-	content = binary.LittleEndian.AppendUint64(content, uint64(len(s.globals)))
-	for _, g := range s.globals {
-		content = binary.LittleEndian.AppendUint64(content, g)
-	}
-	content = append(content, memory...)
-	digest := sha256.Sum256(content)
-	return writeFile(img.snapshotPath(), []byte(snapshotMagic), digest[:], content)
-}
-
-// writeFile replaces the file at path as a whole or not at all.
-func writeFile(path string, parts ...[]byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+// A snapshot file is the digest of all that follows, then the header as JSON
+// behind its length (little-endian, 32 bits), then the memory, compressed with
+// zstd: 0.3 MB for the 2.9 MB of a small Go program.
+//
+// Compression was measured against leaving zero pages out (1.4 MB, 0.7 ms to read
+// instead of 1.5) and S2 (0.38 MB, 0.9 ms): ten thousand functions on a small
+// server's disk are worth a millisecond.
+func (img *Image) storeSnapshot(s *snapshot) error {
+	header, err := json.Marshal(s.snapshotHeader)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name()) // after a rename there is nothing to remove
-	defer f.Close()
-	for _, p := range parts {
-		if _, err := f.Write(p); err != nil {
-			return err
-		}
-	}
-	if err := f.Sync(); err != nil {
+	content := binary.LittleEndian.AppendUint32(nil, uint32(len(header)))
+	content = append(content, header...)
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	content = encoder.EncodeAll(s.memory.bytes(), content)
+	return writeFile(img.snapshotPath(), sealed(content), content)
 }
 
-// loadSnapshot reads the image's file. Whatever is wrong with it, the answer is
-// an error and the module is initialised again.
-func (img *Image) loadSnapshot() (*snapshot, error) {
+func (img *Image) snapshotPath() string { return filepath.Join(img.engine.files.images, img.key()) }
+
+// readSnapshot returns the image's file as header and compressed memory.
+func (img *Image) readSnapshot() (header snapshotHeader, memory []byte, err error) {
 	file, err := os.ReadFile(img.snapshotPath())
+	if err != nil {
+		return header, nil, err
+	}
+	content, err := unseal(file)
+	if err != nil {
+		return header, nil, err
+	}
+	if len(content) < 4 || uint64(binary.LittleEndian.Uint32(content)) > uint64(len(content)-4) {
+		return header, nil, errDamaged
+	}
+	n := 4 + binary.LittleEndian.Uint32(content)
+	if err := json.Unmarshal(content[4:n], &header); err != nil {
+		return header, nil, err
+	}
+	if header.Size > uint64(img.settings.MemoryMax) || header.Size%wasmPage != 0 {
+		return header, nil, errors.New("a snapshot of another size")
+	}
+	return header, content[n:], nil
+}
+
+// decoder is shared: it has no state between calls.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(4<<30))
+})
+
+// loadSnapshot brings the image's file into memory.
+func (img *Image) loadSnapshot() (*snapshot, error) {
+	header, compressed, err := img.readSnapshot()
 	if err != nil {
 		return nil, err
 	}
-	if len(file) < snapshotHeader || string(file[:len(snapshotMagic)]) != snapshotMagic {
-		return nil, errors.New("not a snapshot file")
+	dec, err := decoder()
+	if err != nil {
+		return nil, err
 	}
-	now := time.Now()
-	_ = os.Chtimes(img.snapshotPath(), now, now) // used today: what has not been for long may be collected
-	content := file[snapshotHeader:]
-	if digest := sha256.Sum256(content); !bytes.Equal(digest[:], file[len(snapshotMagic):snapshotHeader]) {
-		return nil, errors.New("the snapshot file is damaged")
+	memory, err := dec.DecodeAll(compressed, make([]byte, 0, header.Size))
+	if err != nil {
+		return nil, err
 	}
-	return img.decodeSnapshot(content)
-}
-
-func (img *Image) decodeSnapshot(content []byte) (*snapshot, error) {
-	words := len(img.rewrite.Globals)
-	header := (2 + words) * 8
-	if len(content) < header || (len(content)-header)%wasmPage != 0 ||
-		binary.LittleEndian.Uint64(content[8:]) != uint64(words) {
-		return nil, errors.New("a snapshot of another module")
+	if uint64(len(memory)) != header.Size {
+		return nil, errDamaged
 	}
-	memory := content[header:]
-	if uint64(len(memory)) > uint64(img.settings.MemoryMax) || uint64(len(memory)) < uint64(img.module.MemoryMin)*wasmPage {
-		return nil, errors.New("a snapshot of another size")
-	}
-	s := &snapshot{size: uint64(len(memory)), monotonic: int64(binary.LittleEndian.Uint64(content))}
-	for i := range words {
-		s.globals = append(s.globals, binary.LittleEndian.Uint64(content[16+8*i:]))
-	}
-	var err error
+	s := &snapshot{snapshotHeader: header}
 	s.memory, err = newBacking(memory)
 	return s, err
 }

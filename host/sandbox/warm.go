@@ -10,7 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
+
+	"github.com/tetratelabs/wazero/api"
 
 	"spore/abi"
 	"spore/host/function"
@@ -42,56 +43,68 @@ type Call struct {
 // It works on the instance that was initialised, not on a copy: the two are equal
 // byte for byte. Where draws of random numbers repeat there is no snapshot, and
 // requests do not pay for a warm-up of their own.
-func (img *Image) warmUp(ctx context.Context, inst *instance) error {
-	if _, ok := img.module.FuncExport(abi.ExportWarm); ok {
-		r := img.rehearse(ctx, phaseInit, Capabilities{Log: img.settings.Log})
-		err := r.enter(inst.mod.ExportedFunction(abi.ExportWarm), inst.memory, nil)
+func (inst *instance) warmUp(ctx context.Context) error {
+	s := &inst.res.img.settings
+	if warm := inst.mod.ExportedFunction(abi.ExportWarm); warm != nil {
+		r := inst.rehearse(ctx, phaseInit, Capabilities{Log: s.Log})
+		err := r.perform(warm)
 		if errors.Is(err, errFrozen) || r.misused {
-			err = &function.Error{Kind: abi.OutOfOrder, Op: "run " + img.settings.Name, Err: errors.New("host functions of a request were called")}
+			err = &function.Error{Kind: abi.OutOfOrder, Op: "run " + s.Name, Err: errors.New("host functions of a request were called")}
 		}
 		if err != nil {
-			return img.coldError(abi.ExportWarm, err, "look at what the function registers with guest.Warm")
+			return s.cold(abi.ExportWarm, err, "look at what the function registers with guest.Warm")
 		}
 	}
-	for i := range img.settings.Warmup {
-		s := &img.settings.Warmup[i]
-		if err := img.rehearseSample(ctx, inst, s, i+1); err != nil {
-			return img.coldError(s.Name, err, "change the sample to one that the function answers without secrets, record its calls in "+s.Recording+", or take it out of warmup")
+	for i := range s.Warmup {
+		sample := &s.Warmup[i]
+		if err := inst.rehearseSample(ctx, sample, i+1); err != nil {
+			return s.cold(sample.Name, err, "change the sample to one that the function answers without secrets, record its calls in "+sample.Recording+", or take it out of warmup")
 		}
 	}
 	return nil
 }
 
-// coldError words the failure of a warm-up for the author.
-func (img *Image) coldError(what string, err error, hint string) error {
+// cold words the failure of a warm-up for the author.
+func (s *Settings) cold(what string, err error, hint string) error {
 	kind := function.KindOf(err)
 	if kind == abi.Deadline {
-		hint = fmt.Sprintf("it may take %v; raise init_timeout, or %s", img.settings.InitTimeout, hint)
+		hint = fmt.Sprintf("it may take %v; raise init_timeout, or %s", s.InitTimeout, hint)
 	}
 	return &function.Error{Kind: kind, Op: "warm up with " + what, Err: fmt.Errorf("%w; %s", err, hint)}
 }
 
 // rehearse returns a run that is not a request: under the deadline of an
 // initialisation, and with capabilities of its own.
-func (img *Image) rehearse(ctx context.Context, from phase, can Capabilities) *run {
-	stage := &Image{engine: img.engine, settings: img.settings, environ: img.environ, clock: img.clock}
-	stage.settings.Capabilities = can
-	end := time.Now().Add(img.settings.InitTimeout)
-	return &run{Context: ctx, img: stage, phase: from, end: end, respond: end}
+func (inst *instance) rehearse(ctx context.Context, from phase, can Capabilities) *run {
+	img := inst.res.img
+	r := newRun(ctx, inst, from, img.settings.InitTimeout)
+	r.img = &Image{engine: img.engine, settings: img.settings, environ: img.environ}
+	r.img.settings.Capabilities = can
+	return r
+}
+
+// perform enters the guest for a rehearsal.
+func (r *run) perform(fn api.Function) error {
+	r.pin()
+	defer r.unpin()
+	err := r.enter(fn, nil)
+	r.ended = r.img.engine.elapsed()
+	return err
 }
 
 // rehearseSample serves the sample event with the number given.
-func (img *Image) rehearseSample(ctx context.Context, inst *instance, s *Sample, number int) error {
+func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int) error {
+	img := inst.res.img
 	p := player{sample: s, left: slices.Clone(s.Calls), log: img.settings.log}
-	r := img.rehearse(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
+	r := inst.rehearse(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
 	ev := s.Event
 	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
-	ev.DeadlineMS = img.engine.now().Add(img.settings.InitTimeout).UnixMilli()
+	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
 	ev.ResponseDeadlineMS = ev.DeadlineMS
 	fillEntropy(ev.Entropy[:])
 	var status uint32
 	r.ev, r.reply = &ev, func(res *abi.Result) { status = res.Status }
-	if err := r.enter(inst.serve, inst.memory, nil); err != nil {
+	if err := r.perform(inst.serve); err != nil {
 		return err
 	}
 	if err := r.verdict(); err != nil {

@@ -29,8 +29,9 @@ func sample(path string, calls ...sandbox.Call) sandbox.Sample {
 // coldEngine has no snapshots yet, so that every warm-up is really run.
 func coldEngine(t *testing.T) *sandbox.Engine {
 	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.Symlink(filepath.Join(testmodule.Directory(t), "derived", "compiled"), filepath.Join(dir, "compiled")))
+	dir, code := t.TempDir(), filepath.Join(testmodule.Directory(t), "derived", "code")
+	require.NoError(t, os.MkdirAll(code, 0o700))
+	require.NoError(t, os.Symlink(code, filepath.Join(dir, "code")))
 	return openEngine(t, sandbox.Options{Directory: dir})
 }
 
@@ -292,6 +293,15 @@ func TestASampleOutOfOrderFailsTheDeploy(t *testing.T) {
 		_, err := coldEngine(t).Prepare(t.Context(), handmade{serve: steps}.bytes(), s)
 		require.ErrorContains(t, err, "warm up with a.json: ")
 	}
+}
+
+// TestACommandHasNothingToWarmUp: it starts anew in every request.
+func TestACommandHasNothingToWarmUp(t *testing.T) {
+	s := settings()
+	s.Warmup = []sandbox.Sample{sample("/count")}
+	_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/command"), s)
+	require.Equal(t, abi.Invalid, function.KindOf(err))
+	require.ErrorContains(t, err, "take warmup out of functions.toml")
 }
 
 // TestTheSnapshotFileBelongsToItsSamples counts initialisations.

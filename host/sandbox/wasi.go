@@ -100,10 +100,10 @@ func argsSizesGet(r *run, mem guestMemory, a []uint64) errno {
 	return putSizes(mem, []string{r.img.settings.Name}, a)
 }
 
-func environGet(r *run, mem guestMemory, a []uint64) errno { return putStrings(mem, r.img.environ, a) }
+func environGet(r *run, mem guestMemory, a []uint64) errno { return putStrings(mem, r.environ(), a) }
 
 func environSizesGet(r *run, mem guestMemory, a []uint64) errno {
-	return putSizes(mem, r.img.environ, a)
+	return putSizes(mem, r.environ(), a)
 }
 
 // putStrings writes the pointers of list to a[0] and its bytes, each string
@@ -142,9 +142,9 @@ func clockTimeGet(r *run, mem guestMemory, a []uint64) errno {
 	var t int64
 	switch uint32(a[0]) {
 	case 0:
-		t = r.img.engine.now().UnixNano()
+		t = r.img.engine.opt.Now().UnixNano()
 	case 1:
-		t = r.img.monotonic()
+		t = r.inst.res.monotonic()
 	default:
 		return errInval
 	}
@@ -155,12 +155,12 @@ func randomGet(_ *run, mem guestMemory, a []uint64) errno {
 	if uint32(a[1]) > maxRandom {
 		return errInval
 	}
-	view, ok := mem.read(uint32(a[0]), uint32(a[1]))
-	if !ok {
+	if _, ok := mem.read(uint32(a[0]), uint32(a[1])); !ok {
 		return errFault
 	}
-	fillEntropy(view)
-	return success
+	random := make([]byte, uint32(a[1])) // the kernel writes here, and never to guest memory (thread.go)
+	fillEntropy(random)
+	return mem.put(a[0], random)
 }
 
 func schedYield(r *run, _ guestMemory, _ []uint64) errno {
@@ -180,11 +180,13 @@ func fdClose(r *run, _ guestMemory, a []uint64) errno {
 	return success
 }
 
-// fdFdstatGet describes the standard streams as terminals and a call as a
-// non-blocking socket, which makes Go's poller wait for it.
+// fdFdstatGet describes the standard streams as terminals, but not a command's
+// body and answer, and a call as a non-blocking socket, which makes Go's poller
+// wait for it.
 func fdFdstatGet(r *run, mem guestMemory, a []uint64) errno {
 	var stat [24]byte
 	switch fd := uint32(a[0]); {
+	case fd <= 1 && r.command != nil: // of no known type, as WASI has a pipe
 	case fd <= 2:
 		stat[0] = filetypeTTY
 	case r.calls.get(fd) != nil:
@@ -239,7 +241,11 @@ func fdWrite(r *run, mem guestMemory, a []uint64) errno {
 	written := 0
 	err := mem.eachBuffer(a[1], a[2], func(buf []byte) bool {
 		buf = buf[:min(len(buf), maxWrite-written)]
-		r.output.write(r, int(fd)-1, buf)
+		if fd == 1 && r.command != nil {
+			r.command.write(buf)
+		} else {
+			r.output.write(r, int(fd)-1, buf)
+		}
 		written += len(buf)
 		return written < maxWrite
 	})
@@ -249,10 +255,10 @@ func fdWrite(r *run, mem guestMemory, a []uint64) errno {
 	return mem.putU32(a[3], uint32(written))
 }
 
-// fdRead reads from a call; standard input is empty.
+// fdRead reads from a call, or a command's body; a guest's standard input is empty.
 func fdRead(r *run, mem guestMemory, a []uint64) errno {
 	if uint32(a[0]) == 0 {
-		return mem.putU32(a[3], 0)
+		return r.readInput(mem, a)
 	}
 	c := r.calls.get(uint32(a[0]))
 	if c == nil {

@@ -66,6 +66,7 @@ func Report(requestID string, s function.Stats, err error) string {
 	b = append(b, " MB\tMax Memory Used: "...)
 	b = strconv.AppendInt(b, (s.MemoryUsed+1<<20-1)>>20, 10)
 	b = appendMillis(append(b, " MB\tRestore Duration: "...), s.Restore)
+	b = appendMillis(append(b, "\tCPU Time: "...), s.CPU)
 	if s.DirtyPages >= 0 {
 		b = strconv.AppendInt(append(b, "\tDirty Pages: "...), int64(s.DirtyPages), 10)
 	}
@@ -77,6 +78,9 @@ func Report(requestID string, s function.Stats, err error) string {
 	return string(append(b, '\t'))
 }
 
+// appendMillis appends d in milliseconds with two decimals.
 func appendMillis(b []byte, d time.Duration) []byte {
-	return append(strconv.AppendFloat(b, float64(d)/1e6, 'f', 2, 64), " ms"...)
+	hundredths := int64(d.Round(10*time.Microsecond) / (10 * time.Microsecond))
+	b = strconv.AppendInt(b, hundredths/100, 10)
+	return append(b, '.', byte('0'+hundredths%100/10), byte('0'+hundredths%10), ' ', 'm', 's')
 }

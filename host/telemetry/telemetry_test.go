@@ -26,7 +26,7 @@ func (f invokerFunc) Invoke(_ context.Context, _ function.Ref, ev *abi.Event, _ 
 }
 
 func served() function.Stats {
-	return function.Stats{Ref: function.Ref{Name: "stats", Version: 7}, Duration: 12345678, Restore: 310 * time.Microsecond,
+	return function.Stats{Ref: function.Ref{Name: "stats", Version: 7}, Duration: 12345678, Restore: 310 * time.Microsecond, CPU: 3250 * time.Microsecond,
 		MemoryMax: 64 << 20, MemoryUsed: 4<<20 + 1, DirtyPages: 23, Answered: true}
 }
 
@@ -34,7 +34,7 @@ func TestReportHasLambdasExactForm(t *testing.T) {
 	lambda := regexp.MustCompile(`^REPORT RequestId: (\S+)\tDuration: (\d+\.\d\d) ms\tBilled Duration: (\d+) ms\tMemory Size: (\d+) MB\tMax Memory Used: (\d+) MB\t`)
 	got := telemetry.Report("abc", served(), nil)
 	require.Equal(t, []string{"abc", "12.35", "13", "64", "5"}, lambda.FindStringSubmatch(got)[1:])
-	require.True(t, strings.HasSuffix(got, "\tRestore Duration: 0.31 ms\tDirty Pages: 23\t"), got)
+	require.True(t, strings.HasSuffix(got, "\tRestore Duration: 0.31 ms\tCPU Time: 3.25 ms\tDirty Pages: 23\t"), got)
 	require.Contains(t, telemetry.Report("abc", served(), &function.Error{Kind: abi.Deadline}), "\tStatus: timeout\t")
 	require.Contains(t, telemetry.Report("abc", served(), errors.New("x")), "\tStatus: error\t")
 	uncounted := served()
@@ -87,7 +87,7 @@ func TestSlowOutputDropsAndCountsInsteadOfWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
-	const written = 10_000
+	const written = 30_000
 	for range written {
 		log.Info("line") // returns although nobody reads
 	}

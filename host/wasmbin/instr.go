@@ -2,6 +2,7 @@ package wasmbin
 
 // The opcodes the rewriter acts on or looks for.
 const (
+	opUnreachable   = 0x00
 	opBlock         = 0x02
 	opLoop          = 0x03
 	opIf            = 0x04
@@ -11,6 +12,7 @@ const (
 	opCall          = 0x10
 	opCallIndirect  = 0x11
 	opLocalGet      = 0x20
+	opLocalSet      = 0x21
 	opLocalTee      = 0x22
 	opI32ShrU       = 0x76
 	opI64ExtendI32U = 0xad
@@ -41,7 +43,7 @@ const (
 type instr struct {
 	op    byte
 	sub   uint32 // opMisc and opSIMD
-	index uint32 // opCall, opRefFunc
+	index uint32 // of what checkIndex looks at
 	start int    // of the opcode, in the reader's data
 	end   int    // after the immediates
 }
@@ -54,7 +56,7 @@ func next(r *reader) instr {
 	switch op := in.op; {
 	case op <= 0x01 || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
 	case op >= opBlock && op <= opIf:
-		r.signed(33)
+		in.index = blockType(r)
 	case op == 0x0c || op == 0x0d: // br, br_if
 		r.u32()
 	case op == opBrTable:
@@ -65,11 +67,15 @@ func next(r *reader) instr {
 	case op == opCall || op == opRefFunc:
 		in.index = r.u32()
 	case op == opCallIndirect: // type, table
-		r.u32()
+		in.index = r.u32()
 		r.u32()
 	case op == 0x1c: // select with types
-		r.bytes(uint32(r.count(1, "select types")))
-	case op >= 0x20 && op <= opTableSet: // local.*, global.*, table.get, table.set
+		for range r.count(1, "select types") {
+			r.valueType()
+		}
+	case op >= opLocalGet && op <= opLocalTee, op == opGlobalGet, op == opGlobalSet:
+		in.index = r.u32()
+	case op == 0x25 || op == opTableSet: // table.get, table.set
 		r.u32()
 	case op >= 0x28 && op <= 0x3e: // loads and stores: alignment, offset
 		r.u32()
@@ -86,7 +92,7 @@ func next(r *reader) instr {
 		r.bytes(8)
 	case op >= 0x45 && op <= 0xc4: // comparisons, arithmetic, conversions
 	case op == 0xd0: // ref.null
-		r.byte()
+		r.refType()
 	case op == opMisc:
 		in.sub = r.u32()
 		miscImmediates(r, in.sub)
@@ -94,10 +100,61 @@ func next(r *reader) instr {
 		in.sub = r.u32()
 		simdImmediates(r, in.sub)
 	default:
-		r.fail("instruction %#x is not supported", op)
+		r.fail("instruction %#x is not supported%s", op, proposal(op))
 	}
 	in.end = r.pos
 	return in
+}
+
+// proposal says what an instruction spore does not know is for.
+func proposal(op byte) string {
+	switch op {
+	case 0x06, 0x07, 0x08, 0x09, 0x0a, 0x18, 0x19, 0x1f:
+		return " (exceptions)"
+	case 0x12, 0x13, 0x15:
+		return " (tail calls)"
+	case 0xfe:
+		return " (threads)"
+	}
+	return ""
+}
+
+// blockType reads a block's type and returns its index, or 0 for one without:
+// type 0 exists in every module that has a function.
+func blockType(r *reader) uint32 {
+	if r.pos < len(r.data) && r.data[r.pos] == blockEmpty {
+		r.pos++
+		return 0
+	}
+	start := r.pos
+	t := r.signed(33)
+	if t >= 0 {
+		return uint32(t)
+	}
+	r.pos = start
+	r.valueType()
+	return 0
+}
+
+// checkIndex refuses an index beyond what the module has, or a function with that
+// many locals. The rewriter adds its own there, and whoever reached the fuel could
+// fill it up.
+func (m *Module) checkIndex(r *reader, in instr, locals int) {
+	n := int64(1) << 32
+	switch in.op {
+	case opLocalGet, opLocalSet, opLocalTee:
+		n = int64(locals)
+	case opBlock, opLoop, opIf, opCallIndirect:
+		n = int64(len(m.types))
+	case opCall, opRefFunc:
+		n = m.indices(kindFunc)
+	case opGlobalGet, opGlobalSet:
+		n = m.indices(kindGlobal)
+	}
+	if r.err == nil && int64(in.index) >= n {
+		r.pos = in.start
+		r.fail("index %d does not exist", in.index)
+	}
 }
 
 func miscImmediates(r *reader, sub uint32) {
@@ -168,7 +225,7 @@ func walk(r *reader, visit func(in instr)) {
 }
 
 // readConstExpr reads a constant expression and returns its bytes, end
-// included. visit, when not nil, sees each instruction.
+// included. visit sees each instruction.
 func readConstExpr(r *reader, visit func(in instr)) []byte {
 	start := r.pos
 	for r.err == nil {
@@ -182,9 +239,7 @@ func readConstExpr(r *reader, visit func(in instr)) []byte {
 		default:
 			r.fail("instruction %#x in a constant expression", in.op)
 		}
-		if visit != nil {
-			visit(in)
-		}
+		visit(in)
 		if in.op == opEnd {
 			break
 		}

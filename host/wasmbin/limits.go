@@ -1,8 +1,10 @@
 package wasmbin
 
-// Limits on a module, enforced before the engine sees a byte of it. Most follow
-// the limits the common engines share; Go's own output stays far below all of
-// them but two: its data segments (37,000) and its nesting (see maxNesting).
+// Limits on a module, enforced before the engine sees a byte of it: Parse holds
+// what can be told from the sections, Rewrite what takes a look at every
+// instruction. Most are those that browsers and other engines share. Go's output
+// stays far below all but two: its linker makes up to 100,000 data segments,
+// because of this limit, and its functions nest deeply.
 const (
 	maxModuleBytes   = 64 << 20
 	maxTypes         = 100_000
@@ -14,11 +16,35 @@ const (
 	minTableMax      = 10_000 // a table without a maximum gets this one, or its minimum
 	maxSegments      = 100_000
 	maxParams        = 1_000
+	maxAllParams     = 1_000_000 // and results, of all types together
 	maxLocals        = 50_000
 	maxAllLocals     = 5_000_000 // the compiler's time and memory go with their sum
 	maxFunctionBytes = 7_654_321
 	maxBrTable       = 65_520
-	maxNameBytes     = 100_000
-	maxNesting       = 20_000
 	maxElements      = maxTableEntries
+
+	// maxNameBytes is a hundredth of what other engines take: names of imports and
+	// exports find their way into messages, up to two thousand of them into one.
+	maxNameBytes = 1_000
+
+	// maxNesting is about four times 1,153, the deepest of cmd/go and cmd/vet built
+	// for wasip1 by Go 1.26; a module with net/http has 550. Go makes a block of
+	// every place a function can be resumed at. The engine's time goes with the
+	// square of the depth: 0.4 s for a function of 5,000 loops within each other,
+	// 22 s at 32,000. (cmd/compile, at 7,741, is not a module spore runs.)
+	maxNesting = 5_000
+)
+
+// The shortest encodings of items, in bytes.
+const (
+	sizeType    = 3 // form, no parameters, no results
+	sizeImport  = 4 // two empty names, kind, index
+	sizeTable   = 3 // type, flags, minimum
+	sizeMemory  = 2 // flags, minimum
+	sizeGlobal  = 5 // type, mutability, a constant of two bytes, end
+	sizeExport  = 3 // empty name, kind, index
+	sizeElement = 3 // flags, kind, no items
+	sizeLocals  = 2 // number, type
+	sizeBody    = 3 // size, no locals, end
+	sizeData    = 2 // flags, no bytes
 )

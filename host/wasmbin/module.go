@@ -7,7 +7,11 @@
 // Reference: WebAssembly Core Specification 2.0, chapter 5 (binary format).
 package wasmbin
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // ValueType is a WebAssembly value type as the binary format encodes it.
 type ValueType byte
@@ -18,6 +22,13 @@ const (
 	I64 ValueType = 0x7e
 	F32 ValueType = 0x7d
 	F64 ValueType = 0x7c
+)
+
+// The others of WebAssembly 2.0.
+const (
+	v128      ValueType = 0x7b
+	funcref   ValueType = 0x70
+	externref ValueType = 0x6f
 )
 
 // FuncType is a function signature.
@@ -56,9 +67,12 @@ type Module struct {
 	exports   []export
 	start     uint32
 	hasStart  bool
+	hasMemory bool
 	elems     []byte // the element section, whole
 	elemsBase int
 	bodies    []body
+	segments  uint32 // what the data count section says
+	hasCount  bool   // that there is one
 }
 
 type table struct {
@@ -123,15 +137,18 @@ func Parse(wasm []byte) (*Module, error) {
 	last := 0
 	for r.more() {
 		id := int(r.byte())
+		switch {
+		case id >= len(sectionNames):
+			r.fail("section %d is not supported", id)
+		case id != 0 && rank(id) <= last:
+			r.fail("the %s section is repeated or out of order", sectionNames[id])
+		}
 		content := r.sub(r.u32())
-		if id == 0 { // custom sections: names and debug information, dropped
-			continue
-		}
-		if r.err == nil && (id >= len(sectionNames) || rank(id) <= last) {
-			r.fail("section %d unknown, repeated or out of order", id)
-		}
 		if r.err != nil {
 			return nil, r.err
+		}
+		if id == 0 { // custom sections: names and debug information, dropped unread
+			continue
 		}
 		last = rank(id)
 		m.section(id, content)
@@ -153,6 +170,10 @@ func Parse(wasm []byte) (*Module, error) {
 
 func checkMagic(wasm []byte) error {
 	switch {
+	case bytes.HasPrefix(wasm, []byte("\x1f\x8b")):
+		return &Error{0, "a gzip file; unpack it first"}
+	case bytes.HasPrefix(bytes.TrimSpace(wasm[:min(len(wasm), 1000)]), []byte("(module")):
+		return &Error{0, "WebAssembly's text format; make a binary of it with wat2wasm"}
 	case len(wasm) < 8 || string(wasm[:4]) != "\x00asm":
 		return &Error{0, "not a WebAssembly binary; build it with GOOS=wasip1 GOARCH=wasm go build, or spore build"}
 	case string(wasm[4:8]) == "\x0d\x00\x01\x00":
@@ -178,8 +199,9 @@ func (m *Module) section(id int, r *reader) {
 	case sectionImport:
 		m.readImports(r)
 	case sectionFunction:
-		for range r.count(maxFunctions, "functions") {
-			m.funcs = append(m.funcs, m.readTypeIndex(r))
+		m.funcs = make([]uint32, r.count(maxFunctions, "functions"))
+		for i := range m.funcs {
+			m.funcs[i] = m.readTypeIndex(r)
 		}
 	case sectionTable:
 		m.readTables(r)
@@ -190,7 +212,7 @@ func (m *Module) section(id int, r *reader) {
 	case sectionExport:
 		m.readExports(r)
 	case sectionStart:
-		m.start, m.hasStart = r.u32(), true
+		m.readStart(r)
 	case sectionElement:
 		m.elems, m.elemsBase, r.pos = r.data, r.base, len(r.data)
 	case sectionCode:
@@ -198,7 +220,7 @@ func (m *Module) section(id int, r *reader) {
 	case sectionData:
 		m.readData(r)
 	case sectionDataCount:
-		r.u32()
+		m.segments, m.hasCount = r.u32(), true
 	}
 }
 
@@ -206,12 +228,12 @@ func (m *Module) section(id int, r *reader) {
 func (m *Module) check(size int) error {
 	fail := func(text string) error { return &Error{size, text} }
 	switch {
-	case m.MemoryMax == 0:
+	case !m.hasMemory:
 		return fail("no memory")
 	case len(m.bodies) != len(m.funcs):
 		return fail("the function and code sections differ in length")
-	case m.hasStart && int(m.start) >= m.functions():
-		return fail("the start function does not exist")
+	case m.hasCount && int(m.segments) != len(m.Data):
+		return fail("the data and data count sections differ")
 	}
 	return nil
 }
@@ -227,31 +249,34 @@ func (m *Module) readTypeIndex(r *reader) uint32 {
 }
 
 func (m *Module) readTypes(r *reader) {
-	n := r.count(maxTypes, "types")
-	start := r.pos
-	for range n {
+	m.types = make([]FuncType, r.vector(maxTypes, sizeType, "types"))
+	start, all := r.pos, 0
+	for i := range m.types {
 		if form := r.byte(); form != 0x60 {
 			r.fail("type form %#x; spore accepts function types", form)
 		}
-		m.types = append(m.types, FuncType{readValueTypes(r, "parameters"), readValueTypes(r, "results")})
+		t := FuncType{readValueTypes(r, "parameters"), readValueTypes(r, "results")}
+		if all += len(t.Params) + len(t.Results); all > maxAllParams {
+			r.fail("over %d parameters and results in all types together", maxAllParams)
+		}
 		if r.err != nil {
 			return
 		}
+		m.types[i] = t
 	}
 	m.typeBytes = r.data[start:r.pos]
 }
 
 func readValueTypes(r *reader, what string) []ValueType {
-	n := r.count(maxParams, what)
-	types := make([]ValueType, n)
+	types := make([]ValueType, r.count(maxParams, what))
 	for i := range types {
-		types[i] = ValueType(r.byte())
+		types[i] = r.valueType()
 	}
 	return types
 }
 
 func (m *Module) readImports(r *reader) {
-	for range r.count(maxImports, "imports") {
+	for range r.vector(maxImports, sizeImport, "imports") {
 		im := Import{Module: r.name(), Name: r.name()}
 		if kind := r.byte(); kind != kindFunc {
 			r.fail("import %q.%q is not a function; spore offers functions only", im.Module, im.Name)
@@ -267,74 +292,115 @@ func (m *Module) readImports(r *reader) {
 }
 
 func (m *Module) readTables(r *reader) {
-	n := r.count(1, "tables")
-	for range n {
-		t := table{refType: r.byte()}
+	for range r.vector(1, sizeTable, "tables") {
+		t := table{refType: byte(r.refType())}
 		t.min, t.max = readLimits(r, minTableMax)
-		t.max = max(t.max, t.min)
-		if t.max > maxTableEntries {
-			r.fail("a table of %d entries; spore accepts %d", t.max, maxTableEntries)
+		if t.min > maxTableEntries {
+			r.fail("a table of %d entries; spore accepts %d", t.min, maxTableEntries)
 		}
+		t.max = min(t.max, maxTableEntries)
 		m.tables = append(m.tables, t)
 	}
 }
 
 func (m *Module) readMemory(r *reader) {
-	for range r.count(1, "memories") {
+	for range r.vector(1, sizeMemory, "memories") {
 		m.MemoryMin, m.MemoryMax = readLimits(r, 65536)
-		if m.MemoryMin > m.MemoryMax || m.MemoryMax > 65536 {
-			r.fail("memory of %d to %d pages", m.MemoryMin, m.MemoryMax)
+		if max(m.MemoryMin, m.MemoryMax) > 65536 {
+			r.fail("a memory of %d to %d pages", m.MemoryMin, m.MemoryMax)
 		}
-		m.MemoryMax = max(m.MemoryMax, 1)
+		m.hasMemory = true
 	}
 }
 
+// readLimits reads a minimum and a maximum, which is the larger of unbounded and
+// the minimum where there is none.
 func readLimits(r *reader, unbounded uint32) (lo, hi uint32) {
 	flags := r.byte()
 	if flags > 1 {
 		r.fail("shared or 64-bit limits (%#x); spore does not support them", flags)
 	}
-	lo, hi = r.u32(), unbounded
-	if flags == 1 {
-		hi = r.u32()
+	lo = r.u32()
+	if flags != 1 {
+		return lo, max(lo, unbounded)
+	}
+	hi = r.u32()
+	if lo > hi {
+		r.fail("a minimum of %d and a maximum of %d", lo, hi)
 	}
 	return lo, hi
 }
 
 func (m *Module) readGlobals(r *reader) {
-	for range r.count(maxGlobals, "globals") {
-		g := global{typ: ValueType(r.byte()), mutable: r.byte() == 1}
+	for range r.vector(maxGlobals, sizeGlobal, "globals") {
+		typ, mutability := r.valueType(), r.byte()
+		if mutability > 1 {
+			r.fail("a global of mutability %d", mutability)
+		}
+		g := global{typ: typ, mutable: mutability == 1}
 		if g.mutable && g.typ != I32 && g.typ != I64 && g.typ != F32 && g.typ != F64 {
 			r.fail("a mutable global of type %#x; a snapshot can hold numbers only", byte(g.typ))
 		}
-		g.init = readConstExpr(r, nil)
+		g.init = readConstExpr(r, func(in instr) { m.checkIndex(r, in, 0) })
 		m.globals = append(m.globals, g)
 	}
 }
 
 func (m *Module) readExports(r *reader) {
 	seen := map[string]bool{}
-	for range r.count(maxExports, "exports") {
+	for range r.vector(maxExports, sizeExport, "exports") {
 		e := export{name: r.name(), kind: r.byte(), index: r.u32()}
-		if seen[e.name] {
+		switch {
+		case seen[e.name]:
 			r.fail("export %q twice", e.name)
-		}
-		if len(e.name) >= len(privatePrefix) && e.name[:len(privatePrefix)] == privatePrefix {
+		case strings.HasPrefix(e.name, privatePrefix):
 			r.fail("export %q: names beginning with %q are spore's own", e.name, privatePrefix)
+		case int64(e.index) >= m.indices(e.kind):
+			r.fail("export %q of what does not exist", e.name)
 		}
 		seen[e.name] = true
 		m.exports = append(m.exports, e)
 	}
 }
 
+// indices returns how many things of a kind there are. The rewriter adds its own
+// behind them, which a guest must not reach by an index that is too large.
+func (m *Module) indices(kind byte) int64 {
+	switch kind {
+	case kindFunc:
+		return int64(m.functions())
+	case kindTable:
+		return int64(len(m.tables))
+	case kindMemory:
+		if m.hasMemory {
+			return 1
+		}
+	case kindGlobal:
+		return int64(len(m.globals))
+	}
+	return 0
+}
+
+func (m *Module) readStart(r *reader) {
+	m.start, m.hasStart = r.u32(), true
+	if int64(m.start) >= m.indices(kindFunc) {
+		r.fail("the start function does not exist")
+		return
+	}
+	if !m.funcType(m.start).Equal(FuncType{}) {
+		r.fail("a start function with parameters or results")
+	}
+}
+
 func (m *Module) readCode(r *reader) {
-	for range r.count(maxFunctions, "function bodies") {
+	m.bodies = make([]body, r.vector(maxFunctions, sizeBody, "function bodies"))
+	for i := range m.bodies {
 		size := r.u32()
 		if size > maxFunctionBytes {
 			r.fail("a function of %d bytes; spore accepts %d", size, maxFunctionBytes)
 		}
 		base := r.base + r.pos
-		m.bodies = append(m.bodies, body{r.bytes(size), base})
+		m.bodies[i] = body{r.bytes(size), base}
 		if r.err != nil {
 			return
 		}
@@ -342,7 +408,8 @@ func (m *Module) readCode(r *reader) {
 }
 
 func (m *Module) readData(r *reader) {
-	for range r.count(maxSegments, "data segments") {
+	m.Data = make([]Segment, r.vector(maxSegments, sizeData, "data segments"))
+	for i := range m.Data {
 		flags := r.u32()
 		if flags == 1 {
 			r.fail("a passive data segment; spore snapshots active ones only (with clang: -mno-bulk-memory)")
@@ -351,11 +418,15 @@ func (m *Module) readData(r *reader) {
 		if flags > 2 || flags == 2 && r.u32() != 0 {
 			r.fail("a data segment of kind %d", flags)
 		}
-		offset := readI32Const(r)
-		m.Data = append(m.Data, Segment{offset, r.bytes(r.u32())})
+		s := Segment{Offset: readI32Const(r)}
+		s.Bytes = r.bytes(r.u32())
+		if end := uint64(s.Offset) + uint64(len(s.Bytes)); end > uint64(m.MemoryMin)<<16 {
+			r.fail("a data segment that ends at %#x, beyond the initial memory of %d pages", end, m.MemoryMin)
+		}
 		if r.err != nil {
 			return
 		}
+		m.Data[i] = s
 	}
 }
 

@@ -78,21 +78,31 @@ func (r *reader) signed(bits int) int64 {
 	for shift := 0; shift < bits; shift += 7 {
 		b := r.byte()
 		v |= int64(b&0x7f) << shift
-		if b < 0x80 {
-			if rest := 64 - shift - 7; rest > 0 {
-				v = v << rest >> rest
-			}
-			return v
+		if b >= 0x80 {
+			continue
 		}
+		if rest := 64 - shift - 7; rest > 0 {
+			v = v << rest >> rest
+		}
+		// The bits of the last byte that lie beyond the number are its sign.
+		if sign := int64(int8(b<<1)) >> 1 >> min(7, bits-shift-1); sign != 0 && sign != -1 {
+			break
+		}
+		return v
 	}
 	r.fail("integer over %d bits", bits)
 	return 0
 }
 
 // count reads the length of a vector whose items take at least one byte each.
-func (r *reader) count(limit uint32, what string) int {
+func (r *reader) count(limit uint32, what string) int { return r.vector(limit, 1, what) }
+
+// vector reads the length of a vector whose shortest item takes size bytes. What
+// it returns is therefore in proportion to the bytes that are there, and may be
+// allocated by.
+func (r *reader) vector(limit, size uint32, what string) int {
 	n := r.u32()
-	if uint64(n) > uint64(len(r.data)-r.pos) {
+	if uint64(n)*uint64(size) > uint64(len(r.data)-r.pos) {
 		r.fail("%d %s in %d bytes", n, what, len(r.data)-r.pos)
 		return 0
 	}
@@ -113,6 +123,26 @@ func (r *reader) name() string {
 		r.fail("a name that is not UTF-8")
 	}
 	return string(b)
+}
+
+// valueType reads a type of WebAssembly 2.0. Those of later proposals can take
+// several bytes, and would throw a reader that does not know them out of step.
+func (r *reader) valueType() ValueType {
+	t := ValueType(r.byte())
+	switch t {
+	case I32, I64, F32, F64, v128, funcref, externref:
+		return t
+	}
+	r.fail("value type %#x is not supported", byte(t))
+	return 0
+}
+
+func (r *reader) refType() ValueType {
+	t := r.valueType()
+	if t != funcref && t != externref {
+		r.fail("type %#x is not a reference", byte(t))
+	}
+	return t
 }
 
 // sub returns a reader over the next n bytes.

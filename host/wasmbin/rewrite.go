@@ -10,7 +10,8 @@ const (
 	YieldModule = "spore:host"  // import module of Yield
 	Yield       = "yield"       // () -> i64: called when the fuel is used up, returns new fuel
 	StartExport = "spore:start" // the module's start function, when it has one
-	globalName  = privatePrefix + "g"
+	// GlobalExport and a number from zero name the mutable globals, fuel included.
+	GlobalExport = privatePrefix + "g"
 )
 
 // Options of a rewrite.
@@ -21,9 +22,8 @@ type Options struct {
 
 // Rewritten is a module made ready for the sandbox.
 type Rewritten struct {
-	Wasm    []byte
-	Globals []string // export names of all mutable globals, fuel included
-	Start   bool     // StartExport is there
+	Wasm     []byte
+	Skeleton []byte // the same with empty function bodies: all an engine needs to find Wasm's compiled code
 }
 
 // Rewrite returns the module with
@@ -44,7 +44,7 @@ func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 		return nil, &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
 			strconv.Itoa(int(opt.MemoryPages)*64) + " KiB; raise memory in functions.toml"}
 	}
-	w := &rewriter{m: m, opt: opt, out: &Rewritten{Start: m.hasStart}}
+	w := &rewriter{m: m, opt: opt, out: &Rewritten{}}
 	b := []byte("\x00asm\x01\x00\x00\x00")
 	b = appendSection(b, sectionType, w.types())
 	b = appendSection(b, sectionImport, w.imports())
@@ -58,11 +58,12 @@ func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 	if m.elems != nil {
 		b = appendSection(b, sectionElement, w.elements())
 	}
-	b = appendSection(b, sectionCode, w.code())
+	b = b[:len(b):len(b)]
+	w.out.Wasm = appendSection(b, sectionCode, w.code())
+	w.out.Skeleton = appendSection(b, sectionCode, w.emptyCode())
 	if w.err != nil {
 		return nil, w.err
 	}
-	w.out.Wasm = b
 	return w.out, nil
 }
 
@@ -72,7 +73,8 @@ type rewriter struct {
 	out *Rewritten
 	err error
 
-	locals uint64 // of all functions so far
+	saved  []uint32 // indices of the mutable globals
+	locals uint64   // of all functions so far
 }
 
 func (w *rewriter) types() []byte {
@@ -127,11 +129,11 @@ func (w *rewriter) globals() []byte {
 		mutable := byte(0)
 		if g.mutable {
 			mutable = 1
-			w.out.Globals = append(w.out.Globals, globalName+strconv.Itoa(i))
+			w.saved = append(w.saved, uint32(i))
 		}
 		b = w.constExpr(append(b, byte(g.typ), mutable), g.init)
 	}
-	w.out.Globals = append(w.out.Globals, globalName+strconv.Itoa(len(w.m.globals)))
+	w.saved = append(w.saved, w.fuel())
 	b = appendS64(append(b, byte(I64), 1, opI64Const), w.opt.Fuel)
 	return append(b, opEnd)
 }
@@ -151,7 +153,7 @@ func (w *rewriter) keep(err error) {
 }
 
 func (w *rewriter) exports() []byte {
-	added := len(w.out.Globals)
+	added := len(w.saved)
 	if w.m.hasStart {
 		added++
 	}
@@ -165,9 +167,8 @@ func (w *rewriter) exports() []byte {
 	if w.m.hasStart {
 		b = appendU32(append(appendName(b, StartExport), kindFunc), w.shift(w.m.start))
 	}
-	for _, name := range w.out.Globals {
-		index, _ := strconv.Atoi(name[len(globalName):])
-		b = appendU32(append(appendName(b, name), kindGlobal), uint32(index))
+	for i, index := range w.saved {
+		b = appendU32(append(appendName(b, GlobalExport+strconv.Itoa(i)), kindGlobal), index)
 	}
 	return b
 }
@@ -177,7 +178,7 @@ func (w *rewriter) exports() []byte {
 // explicit table (or declarative), expressions instead of indices.
 func (w *rewriter) elements() []byte {
 	r := &reader{data: w.m.elems, base: w.m.elemsBase}
-	n := r.count(maxSegments, "element segments")
+	n := r.vector(maxSegments, sizeElement, "element segments")
 	b := appendU32(nil, uint32(n))
 	for range n {
 		b = w.elementSegment(b, r)
@@ -216,9 +217,14 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 			return b
 		}
 		if exprs {
-			readConstExpr(r, func(in instr) { b = w.instr(b, r.data, in) })
+			readConstExpr(r, func(in instr) {
+				w.m.checkIndex(r, in, 0)
+				b = w.instr(b, r.data, in)
+			})
 		} else {
-			b = appendU32(b, w.shift(r.u32()))
+			in := instr{op: opRefFunc, start: r.pos, index: r.u32()}
+			w.m.checkIndex(r, in, 0)
+			b = appendU32(b, w.shift(in.index))
 		}
 	}
 	return b
@@ -237,20 +243,28 @@ func (w *rewriter) code() []byte {
 	return b
 }
 
+// emptyCode is a code section whose functions do nothing but trap.
+func (w *rewriter) emptyCode() []byte {
+	b := appendU32(nil, uint32(len(w.m.bodies)))
+	for range w.m.bodies {
+		b = append(b, 3, 0, opUnreachable, opEnd)
+	}
+	return b
+}
+
 // function appends one body: locals, then the instructions with indices shifted
 // and fuel charged.
 func (w *rewriter) function(b []byte, index int, body body) []byte {
 	r := &reader{data: body.bytes, base: body.base}
-	groups := r.count(maxLocals, "groups of locals")
+	groups := r.vector(maxLocals, sizeLocals, "groups of locals")
 	start := r.pos
-	locals := w.skipLocals(r, groups)
-	uses := w.scan(*r)
+	locals := len(w.m.types[w.m.funcs[index]].Params) + w.skipLocals(r, groups)
+	uses := w.scan(*r, locals)
 	if uses.bulk {
 		// One more local, an i32, holds the length of a bulk instruction.
-		scratch := len(w.m.types[w.m.funcs[index]].Params) + locals
 		b = append(appendU32(b, uint32(groups+1)), body.bytes[start:r.pos]...)
 		b = append(b, 1, byte(I32))
-		return w.instructions(b, body, r, uses, uint32(scratch))
+		return w.instructions(b, body, r, uses, uint32(locals))
 	}
 	b = append(b, body.bytes[:r.pos]...)
 	return w.instructions(b, body, r, uses, 0)
@@ -261,7 +275,7 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 	var locals uint64
 	for range groups {
 		locals += uint64(r.u32())
-		r.byte()
+		r.valueType()
 	}
 	if locals > maxLocals {
 		r.fail("%d locals; spore accepts %d", locals, maxLocals)
@@ -277,9 +291,10 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 // uses is what a function does that decides where it is charged.
 type uses struct{ calls, bulk bool }
 
-// scan looks a body over. It refuses what a snapshot cannot hold.
-func (w *rewriter) scan(r reader) (u uses) {
+// scan looks the body of a function with so many locals over. It refuses what a snapshot cannot hold.
+func (w *rewriter) scan(r reader, locals int) (u uses) {
 	walk(&r, func(in instr) {
+		w.m.checkIndex(&r, in, locals)
 		switch {
 		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 			r.pos = in.start

@@ -41,8 +41,6 @@ func refusalOf(err error) refusal {
 		return with(fasthttp.StatusNotFound, "there is no such function")
 	case abi.Denied:
 		return with(fasthttp.StatusForbidden, "this is not allowed")
-	case abi.TooLarge:
-		return with(fasthttp.StatusRequestEntityTooLarge, "the request is too large")
 	case abi.Overloaded:
 		if isFunctionLimit(err) {
 			return with(fasthttp.StatusTooManyRequests, "the function is at its limit; try again")
@@ -52,7 +50,7 @@ func refusalOf(err error) refusal {
 		return with(fasthttp.StatusServiceUnavailable, "the function is not ready; try again")
 	case abi.Deadline:
 		return with(fasthttp.StatusGatewayTimeout, "the function did not answer in time")
-	case abi.Trapped, abi.Exited, abi.OutOfMemory, abi.NoAnswer, abi.OutOfOrder, abi.GuestError, abi.Invalid, abi.Unavailable:
+	case abi.Trapped, abi.Exited, abi.OutOfMemory, abi.NoAnswer, abi.OutOfOrder, abi.GuestError, abi.Invalid, abi.Unavailable, abi.TooLarge:
 		return with(fasthttp.StatusBadGateway, "the function failed; its log has the request id")
 	}
 	return internalError

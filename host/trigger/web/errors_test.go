@@ -34,7 +34,7 @@ func TestStatusOfKind(t *testing.T) {
 		"not found":                      {kind(abi.NotFound, nil), 404, "not_found", ""},
 		"not ready":                      {kind(abi.NotReady, nil), 503, "not_ready", "1"},
 		"denied":                         {kind(abi.Denied, nil), 403, "denied", ""},
-		"too large":                      {kind(abi.TooLarge, nil), 413, "too_large", ""},
+		"too large":                      {kind(abi.TooLarge, nil), 502, "too_large", ""},
 		"trapped":                        {kind(abi.Trapped, nil), 502, "trapped", ""},
 		"exited":                         {kind(abi.Exited, nil), 502, "exited", ""},
 		"out of memory":                  {kind(abi.OutOfMemory, nil), 502, "out_of_memory", ""},

@@ -24,9 +24,16 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	ev.Path = borrow(uri.PathOriginal())
 	ev.RawQuery = borrow(uri.QueryString())
 	ev.Params = appendParams(ev.Params[:0], ctx, r)
-	ev.ClientAddr = ctx.RemoteAddr().String()
+	ev.ClientAddr = peerAddr(ctx)
 	ev.Body = body
 	ev.BodySize = uint32(len(body))
+}
+
+func peerAddr(ctx *fasthttp.RequestCtx) string {
+	if c, ok := ctx.Conn().(*conn); ok {
+		return c.peerAddr()
+	}
+	return ctx.RemoteAddr().String()
 }
 
 // appendHeaders takes the headers as they came in. Names are put into lower

@@ -56,7 +56,16 @@ type conn struct {
 	net.Conn
 	linger    atomic.Bool // the next Close reads and drops what still comes
 	phase     atomic.Int32
-	inRequest bool // its goroutine reads a request's body for the function
+	inRequest bool   // its goroutine reads a request's body for the function
+	peer      string // address and port of the client, once somebody has asked
+}
+
+// peerAddr is RemoteAddr as text, which is the same for all requests.
+func (c *conn) peerAddr() string {
+	if c.peer == "" {
+		c.peer = c.RemoteAddr().String()
+	}
+	return c.peer
 }
 
 // The phases of a connection.

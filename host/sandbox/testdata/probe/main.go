@@ -107,6 +107,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Text(time.Since(start).String()), nil
 	case "exit":
 		os.Exit(7)
+	case "trap": // an address that no memory has
+		return guest.Text(string(rune(*(*byte)(unsafe.Add(unsafe.Pointer(nil), 0xfffffff0))))), nil
 	case "panic":
 		panic("handler lost its way")
 	case "error":

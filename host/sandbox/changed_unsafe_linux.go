@@ -10,7 +10,7 @@ import (
 )
 
 // pageSize is the unit in which the kernel tracks changes on the machines spore
-// runs on.
+// runs on. The probe of an engine fails where it is another.
 const pageSize = 4096
 
 // scanArg is struct pm_scan_arg of linux/fs.h.
@@ -47,16 +47,16 @@ var pagemap = sync.OnceValue(func() *os.File {
 	return f
 })
 
-// eachDirty calls visit with the runs of pages, as offsets, among the first n
-// bytes that differ from the snapshot: those that are no longer the file's,
-// whether present or swapped out. It reports false where the kernel cannot tell;
-// visit may have been called by then.
+// eachChangedByScan calls visit with the runs of pages among the first n bytes
+// that differ from the snapshot: those that are no longer the file's, whether
+// present or swapped out. It reports false where the kernel does not tell; visit
+// may have been called by then.
 //
 // Safety: the kernel writes at most vecLen regions to vec and walkEnd to the
 // argument, both on the heap and kept alive to the end; the scanned addresses
 // are looked up in the page tables, never read. A full vector or an early
 // walkEnd means go on, never "done".
-func (m *mapping) eachDirty(n uint64, visit func(start, end uint64)) bool {
+func (m *mapping) eachChangedByScan(n uint64, visit func(span)) bool {
 	file := pagemap()
 	if file == nil {
 		return false
@@ -69,20 +69,24 @@ func (m *mapping) eachDirty(n uint64, visit func(start, end uint64)) bool {
 		inverted: categoryFile, mask: categoryFile, anyOf: present | swapped}
 	for s.arg.start < s.arg.end {
 		found, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), pagemapScan, uintptr(unsafe.Pointer(&s.arg)))
-		if errno != 0 {
-			return m.eachDirtyByRead(file, n, visit)
+		if errno != 0 || s.arg.walkEnd <= s.arg.start {
+			return false
 		}
 		for _, r := range s.regions[:found] {
-			visit(r.start-start, r.end-start)
+			visit(span{r.start - start, r.end - start})
 		}
 		s.arg.start = s.arg.walkEnd
 	}
 	return true
 }
 
-// eachDirtyByRead is for kernels before 6.7: one word a page, bit 63 present,
+// eachChangedByRead is for kernels before 6.7: one word a page, bit 63 present,
 // bit 62 swapped, bit 61 file-mapped.
-func (m *mapping) eachDirtyByRead(file *os.File, n uint64, visit func(start, end uint64)) bool {
+func (m *mapping) eachChangedByRead(n uint64, visit func(span)) bool {
+	file := pagemap()
+	if file == nil {
+		return false
+	}
 	words := make([]byte, n/pageSize*8)
 	if _, err := file.ReadAt(words, int64(uintptr(m.addr))/pageSize*8); err != nil {
 		return false
@@ -90,23 +94,17 @@ func (m *mapping) eachDirtyByRead(file *os.File, n uint64, visit func(start, end
 	for i := uint64(0); i < n/pageSize; i++ {
 		w := binary.LittleEndian.Uint64(words[i*8:])
 		if w>>61&1 == 0 && w>>62 != 0 {
-			visit(i*pageSize, (i+1)*pageSize)
+			visit(span{i * pageSize, (i + 1) * pageSize})
 		}
 	}
 	return true
 }
 
-// restore copies b's pages back over those that differ from it and returns how
-// many there were, or -1 where the kernel cannot tell. Keeping the pages and
-// copying beats dropping them: each would fault in again at the next write.
-func (m *mapping) restore(b *backing) (pages int) {
-	memory, image := m.bytes(), b.view.bytes()
-	ok := m.eachDirty(b.size, func(start, end uint64) {
-		copy(memory[start:end], image[start:end])
-		pages += int((end - start) / pageSize)
-	})
-	if !ok {
-		return -1
-	}
-	return pages
+// discard drops every page of the mapping that is this instance's own: the next
+// access finds the snapshot's.
+//
+// Safety: the range is inside the mapping, and nothing but the guest's goroutine,
+// which calls this, holds a view of it.
+func (m *mapping) discard(b *backing) bool {
+	return unix.Madvise(m.bytes()[:b.size], unix.MADV_DONTNEED) == nil
 }

@@ -1,0 +1,151 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+
+	"spore/host/wasmbin"
+)
+
+// compile leaves the compiled code of m under key on disk, unless it is there.
+func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt wasmbin.Options) error {
+	dir := filepath.Join(e.files.code, key)
+	if _, _, err := readCode(dir); err == nil {
+		return nil
+	}
+	rewritten, err := m.Rewrite(opt)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(e.files.code, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work) // after a rename there is nothing to remove
+	if err := e.compileInto(ctx, work, rewritten); err != nil {
+		return err
+	}
+	err = os.Rename(work, dir)
+	if err == nil {
+		return nil
+	}
+	if _, _, err := readCode(dir); err == nil {
+		return nil // somebody else was faster
+	}
+	if err := os.RemoveAll(dir); err != nil { // what is there is damaged, or made for another processor
+		return err
+	}
+	return os.Rename(work, dir)
+}
+
+func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritten) error {
+	if e.opt.Compiler == nil {
+		return compileModule(ctx, dir, r.Wasm, r.Skeleton)
+	}
+	input := binary.LittleEndian.AppendUint32(nil, uint32(len(r.Wasm)))
+	cmd := exec.CommandContext(ctx, e.opt.Compiler[0], append(e.opt.Compiler[1:], dir)...)
+	cmd.Stdin = io.MultiReader(bytes.NewReader(input), bytes.NewReader(r.Wasm), bytes.NewReader(r.Skeleton))
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		return compileError(err, said.String())
+	}
+	return nil
+}
+
+// compileError words what the compiling process died of.
+func compileError(err error, said string) error {
+	said, _, _ = strings.Cut(strings.TrimSpace(said), "\n")
+	switch {
+	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
+		return fmt.Errorf("compiling the module takes over %d MiB of memory", maxCompileMemory>>20)
+	case strings.Contains(err.Error(), "signal: killed"):
+		return fmt.Errorf("compiling the module takes over %d s of processor time", maxCompileSeconds)
+	case said == "":
+		return fmt.Errorf("compile: %w", err)
+	}
+	return errors.New(said)
+}
+
+// maxCompileInput bounds what a compiling process reads: a rewritten module and its
+// skeleton, of which each may be several times as long as the module was.
+const maxCompileInput = 1 << 30
+
+// CompileMain is the compiling process: it limits itself, reads what compile
+// writes to standard input, and leaves the code in dir. Its error is one line.
+func CompileMain(stdin io.Reader, dir string) error {
+	if err := limitProcess(); err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(maxCompileMemory / 2)
+	runtime.GOMAXPROCS(2) // the compiler works on one function after the other; threads take address space
+	input, err := io.ReadAll(io.LimitReader(stdin, maxCompileInput))
+	if err != nil {
+		return err
+	}
+	if len(input) < 4 || uint64(binary.LittleEndian.Uint32(input)) > uint64(len(input)-4) {
+		return errors.New("no module on standard input; this verb is spore's own")
+	}
+	n := binary.LittleEndian.Uint32(input)
+	return compileModule(context.Background(), dir, input[4:4+n], input[4+n:])
+}
+
+// compileModule compiles a rewritten module and its skeleton and leaves in dir
+// the skeleton, the module's code under the skeleton's name, and their digest.
+func compileModule(ctx context.Context, dir string, wasm, skeleton []byte) error {
+	whole, err := os.MkdirTemp(dir, ".whole-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(whole)
+	if err := compileTo(ctx, whole, wasm); err != nil {
+		return err
+	}
+	if err := compileTo(ctx, dir, skeleton); err != nil {
+		return err
+	}
+	from, err := entryPath(whole)
+	if err != nil {
+		return err
+	}
+	to, err := entryPath(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	digest, err := digestCode(dir, skeleton)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, skeletonFile), skeleton); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, digestFile), []byte(digest))
+}
+
+// compileTo compiles a module into the wazero cache in dir.
+func compileTo(ctx context.Context, dir string, wasm []byte) error {
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return err
+	}
+	defer cache.Close(ctx)
+	rt := newRuntime(ctx, cache)
+	defer rt.Close(ctx)
+	_, err = rt.CompileModule(ctx, wasm)
+	return err
+}

@@ -1,0 +1,38 @@
+package sandbox
+
+import "testing"
+
+// PageOut asks the kernel to swap out the memory of img's idle instances, and
+// returns how many of their pages are in swap then.
+func PageOut(tb testing.TB, img *Image) (swapped int) {
+	tb.Helper()
+	res := img.resident.Load()
+	res.idle.mu.Lock()
+	defer res.idle.mu.Unlock()
+	for _, inst := range res.idle.instances {
+		pageOut(tb, inst.bytes())
+		swapped += swappedPages(inst.memory)
+	}
+	return swapped
+}
+
+// Sweep looks for images to put at rest, as Run does.
+func Sweep(e *Engine) { e.sweep() }
+
+// Programs returns how many modules' code is in memory.
+func Programs(e *Engine) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.programs)
+}
+
+// Idle returns how many instances img keeps for the next events.
+func Idle(img *Image) int {
+	res := img.resident.Load()
+	if res == nil {
+		return 0
+	}
+	res.idle.mu.Lock()
+	defer res.idle.mu.Unlock()
+	return len(res.idle.instances)
+}

@@ -1,0 +1,106 @@
+package sandbox
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// files is the engine's directory. Everything in it follows from modules and
+// settings, carries its own digest, and is made again when it is missing or
+// damaged:
+//
+//	modules/DIGEST       modules as they were given
+//	code/KEY/            compiled code (program.go)
+//	images/KEY           snapshots (snapshot.go)
+type files struct{ modules, code, images string }
+
+func openFiles(dir string) (files, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return files{}, err
+	}
+	f := files{filepath.Join(dir, "modules"), filepath.Join(dir, "code"), filepath.Join(dir, "images")}
+	for _, d := range []string{f.modules, f.code, f.images} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return files{}, err
+		}
+	}
+	return f, nil
+}
+
+// writeFile replaces the file at path as a whole or not at all.
+func writeFile(path string, parts ...[]byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // after a rename there is nothing to remove
+	defer f.Close()
+	for _, p := range parts {
+		if _, err := f.Write(p); err != nil {
+			return err
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// sealed puts a digest in front of content, and unseal takes it off again. What
+// a disk has changed is noticed before anything is made of it.
+func sealed(content []byte) (digest []byte) {
+	sum := sha256.Sum256(content)
+	return sum[:]
+}
+
+var errDamaged = errors.New("the file is damaged")
+
+func unseal(file []byte) ([]byte, error) {
+	if len(file) < sha256.Size {
+		return nil, errDamaged
+	}
+	content := file[sha256.Size:]
+	if !bytes.Equal(sealed(content), file[:sha256.Size]) {
+		return nil, errDamaged
+	}
+	return content, nil
+}
+
+// touch marks a file as used today: what has not been for long may be collected.
+func touch(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
+}
+
+// Digest returns a module's identity: its SHA-256 in lower-case hex.
+func Digest(wasm []byte) string {
+	sum := sha256.Sum256(wasm)
+	return hex.EncodeToString(sum[:])
+}
+
+// keepModule stores a module for the day when what follows from it is damaged.
+func (f *files) keepModule(digest string, wasm []byte) error {
+	path := filepath.Join(f.modules, digest)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return writeFile(path, wasm)
+}
+
+// module returns a stored module.
+func (f *files) module(digest string) ([]byte, error) {
+	wasm, err := os.ReadFile(filepath.Join(f.modules, digest))
+	if err != nil {
+		return nil, err
+	}
+	if Digest(wasm) != digest {
+		return nil, errDamaged
+	}
+	return wasm, nil
+}

@@ -1,0 +1,207 @@
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/tetratelabs/wazero"
+)
+
+// program is a module's compiled code in memory. All images of one module share
+// it; the last one to let go of it frees it, with the engine and the runtime it
+// lives in.
+type program struct {
+	key      string
+	users    int // guarded by Engine.mu
+	cache    wazero.CompilationCache
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+}
+
+// Compiled code on disk is a directory with three things in it:
+//
+//	skeleton      the rewritten module with empty function bodies
+//	wazero-…/     wazero's compile cache with one entry: the code of the whole module,
+//	              under the name that wazero looks for when it is given the skeleton
+//	digest        of both
+//
+// wazero decodes and validates a module before it looks for its code. With the
+// bodies that takes 15-60 ms; they are of no use to it once the code is there.
+// The entry stands under the skeleton's name because compileModule put it there.
+const (
+	skeletonFile = "skeleton"
+	digestFile   = "digest"
+)
+
+// codeVersion goes up when the rewriter or this layout changes what is compiled.
+const codeVersion = "spore code 1"
+
+// codeKey names a module's compiled code by all that it depends on. The engine's
+// version and the machine are in it; the processor's features are wazero's to
+// check, which program.open sees.
+func codeKey(digest string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s/%s\n%s", codeVersion, wazeroVersion(), runtime.GOOS, runtime.GOARCH, digest))
+	return hex.EncodeToString(sum[:])
+}
+
+// wazeroVersion is what this binary was built with.
+func wazeroVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, dep := range info.Deps {
+		if dep.Path == "github.com/tetratelabs/wazero" {
+			return dep.Version
+		}
+	}
+	return "unknown"
+}
+
+// program returns the code under key, from memory or from disk.
+func (e *Engine) program(ctx context.Context, key string) (*program, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.programs[key]
+	if p == nil {
+		p = &program{key: key}
+		if err := p.open(ctx, filepath.Join(e.files.code, key)); err != nil {
+			p.close()
+			return nil, err
+		}
+		e.programs[key] = p
+	}
+	p.users++
+	return p, nil
+}
+
+func (e *Engine) releaseProgram(p *program) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p.users--; p.users == 0 {
+		delete(e.programs, p.key)
+		p.close()
+	}
+}
+
+// errOtherMachine says that wazero did not take the code: it was made for a
+// processor with other features.
+var errOtherMachine = errors.New("the compiled code is for another processor")
+
+// open loads the code in dir. The skeleton must never be compiled itself, so the
+// entry has to be the same file before and after.
+func (p *program) open(ctx context.Context, dir string) error {
+	skeleton, entry, err := readCode(dir)
+	if err != nil {
+		return err
+	}
+	if p.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+		return err
+	}
+	p.runtime = newRuntime(ctx, p.cache)
+	if err := instantiateHostModules(ctx, p.runtime); err != nil {
+		return err
+	}
+	if p.compiled, err = p.runtime.CompileModule(ctx, skeleton); err != nil {
+		return err
+	}
+	if now, err := codeEntry(dir); err != nil || !sameFile(now, entry) {
+		return errOtherMachine
+	}
+	return nil
+}
+
+func newRuntime(ctx context.Context, cache wazero.CompilationCache) wazero.Runtime {
+	config := wazero.NewRuntimeConfig().WithDebugInfoEnabled(false).WithCompilationCache(cache)
+	return wazero.NewRuntimeWithConfig(ctx, config)
+}
+
+func (p *program) close() {
+	ctx := context.Background()
+	if p.runtime != nil {
+		_ = p.runtime.Close(ctx)
+	}
+	if p.cache != nil {
+		_ = p.cache.Close(ctx) // the engine, and with it all code
+	}
+}
+
+// readCode returns the skeleton in dir, and the entry beside it, once the digest
+// of both has been found right.
+func readCode(dir string) (skeleton []byte, entry os.FileInfo, err error) {
+	if skeleton, err = os.ReadFile(filepath.Join(dir, skeletonFile)); err != nil {
+		return nil, nil, err
+	}
+	want, err := os.ReadFile(filepath.Join(dir, digestFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	got, err := digestCode(dir, skeleton)
+	if err != nil {
+		return nil, nil, err
+	}
+	if string(want) != got {
+		return nil, nil, errDamaged
+	}
+	entry, err = codeEntry(dir)
+	return skeleton, entry, err
+}
+
+// digestCode is the digest of a skeleton and of the one cache entry in dir.
+func digestCode(dir string, skeleton []byte) (string, error) {
+	path, err := entryPath(dir)
+	if err != nil {
+		return "", err
+	}
+	code, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %d\n", filepath.Base(path), len(skeleton))
+	_, _ = h.Write(skeleton)
+	_, _ = h.Write(code)
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// entryPath finds the one entry of the wazero cache in dir.
+func entryPath(dir string) (string, error) {
+	entries, err := filepath.Glob(filepath.Join(dir, "wazero-*", "*"))
+	if err != nil {
+		return "", err
+	}
+	if len(entries) != 1 {
+		return "", fmt.Errorf("%s: %d cache entries where there should be one", dir, len(entries))
+	}
+	return entries[0], nil
+}
+
+func codeEntry(dir string) (os.FileInfo, error) {
+	path, err := entryPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	return os.Stat(path)
+}
+
+func sameFile(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// touchAll marks all files under dir as used today.
+func touchAll(dir string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			touch(path)
+		}
+		return nil
+	})
+}

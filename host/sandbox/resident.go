@@ -1,0 +1,172 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// resident is what an image has in memory while it serves: code, snapshot, and
+// instances that stand at the snapshot. It lives until the image has let go of it
+// and its last sandbox is closed.
+type resident struct {
+	img      *Image
+	program  *program
+	snapshot *snapshot
+	clock    int64 // nanoseconds added to the engine's monotonic clock
+
+	idle  idle
+	users atomic.Int64 // sandboxes in use, plus one while the image holds on to it
+	used  atomic.Int64 // when a sandbox was last asked for, on the engine's clock
+}
+
+func (img *Image) newResident(p *program, s *snapshot) *resident {
+	res := &resident{img: img, program: p, snapshot: s, clock: max(0, s.Monotonic-img.engine.monotonic())}
+	res.users.Store(1)
+	return res
+}
+
+// monotonic is the guests' monotonic clock: never behind the snapshot's.
+func (res *resident) monotonic() int64 { return res.img.engine.monotonic() + res.clock }
+
+// acquire keeps the resident alive for one more user; false when it is gone.
+func (res *resident) acquire() bool {
+	for {
+		n := res.users.Load()
+		if n == 0 {
+			return false
+		}
+		if res.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (res *resident) release() {
+	if res.users.Add(-1) > 0 {
+		return
+	}
+	res.idle.close()
+	res.snapshot.close()
+	res.img.engine.releaseProgram(res.program)
+}
+
+// acquire returns what the image needs to serve, from disk when it is at rest.
+// The caller releases it.
+func (img *Image) acquire(ctx context.Context) (*resident, error) {
+	for {
+		if img.closed.Load() {
+			return nil, &function.Error{Kind: abi.NotReady, Op: "open sandbox " + img.settings.Name, Err: errors.New("the version was replaced")}
+		}
+		if res := img.resident.Load(); res != nil && res.acquire() {
+			return res, nil
+		}
+		if err := img.wake(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Wake brings the image into memory, so that its next event need not wait for that.
+func (img *Image) Wake(ctx context.Context) error {
+	res, err := img.acquire(ctx)
+	if err == nil {
+		res.release()
+	}
+	return err
+}
+
+// wake brings the image into memory, unless somebody else has by now.
+func (img *Image) wake(ctx context.Context) error {
+	img.mu.Lock()
+	defer img.mu.Unlock()
+	if img.closed.Load() || img.resident.Load() != nil {
+		return nil
+	}
+	res, err := img.load(ctx)
+	if err != nil {
+		return err
+	}
+	img.keep(res)
+	return nil
+}
+
+// load reads code and snapshot from the engine's directory. Whatever is wrong with
+// them, they are made again from the module.
+func (img *Image) load(ctx context.Context) (*resident, error) {
+	if res, err := img.read(ctx); err == nil {
+		return res, nil
+	}
+	wasm, err := img.engine.files.module(img.digest)
+	if err != nil {
+		return nil, &function.Error{Kind: abi.Internal, Op: "load " + img.settings.Name, Err: errors.Join(err, errors.New("deploy the function again"))}
+	}
+	return img.build(ctx, wasm)
+}
+
+func (img *Image) read(ctx context.Context) (*resident, error) {
+	s, err := img.loadSnapshot()
+	if err != nil {
+		return nil, err
+	}
+	p, err := img.engine.program(ctx, codeKey(img.digest))
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return img.newResident(p, s), nil
+}
+
+// keep makes res what the image serves from.
+func (img *Image) keep(res *resident) {
+	e := img.engine
+	res.used.Store(e.elapsed())
+	img.resident.Store(res)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.images[img] = struct{}{}
+}
+
+// drop puts the image at rest. img.mu is held.
+func (img *Image) drop() {
+	res := img.resident.Swap(nil)
+	if res == nil {
+		return
+	}
+	e := img.engine
+	e.mu.Lock()
+	delete(e.images, img)
+	e.mu.Unlock()
+	res.release()
+}
+
+// sweep puts the image at rest when nobody has used it since the time given, and
+// otherwise closes the instances that were not needed since the last sweep.
+func (img *Image) sweep(since int64) {
+	img.mu.Lock()
+	defer img.mu.Unlock()
+	res := img.resident.Load()
+	switch {
+	case res == nil:
+	case img.pinned:
+		res.idle.trim()
+	case res.used.Load() < since && res.users.Load() == 1:
+		img.drop()
+	default:
+		res.idle.trim()
+	}
+}
+
+// Resident reports whether the image is in memory.
+func (img *Image) Resident() bool { return img.resident.Load() != nil }
+
+// Touch marks the image's files as used today, for whoever deletes old ones.
+func (img *Image) Touch() {
+	touch(img.snapshotPath())
+	touch(filepath.Join(img.engine.files.modules, img.digest))
+	touchAll(filepath.Join(img.engine.files.code, codeKey(img.digest)))
+}

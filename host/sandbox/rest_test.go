@@ -1,0 +1,153 @@
+package sandbox_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/internal/testmodule"
+	"spore/host/sandbox"
+)
+
+func TestAnImageThatNobodyUsesRests(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+	require.NoError(t, err)
+	defer img.Close()
+	for range 3 {
+		require.Equal(t, "1", text(t, img, "/count"))
+		require.True(t, img.Resident())
+		require.Equal(t, 1, sandbox.Programs(e))
+		sandbox.Sweep(e)
+		require.False(t, img.Resident())
+		require.Zero(t, sandbox.Programs(e), "its code is gone from memory too")
+	}
+}
+
+func TestAnImageInUseDoesNotRest(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+	require.NoError(t, err)
+	defer img.Close()
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	sandbox.Sweep(e)
+	require.True(t, img.Resident())
+	sb.Close()
+	sandbox.Sweep(e)
+	require.False(t, img.Resident())
+}
+
+func TestInstancesThatAreNotNeededAreClosed(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Idle: time.Hour})
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+	require.NoError(t, err)
+	defer img.Close()
+	sandbox.Sweep(e)
+	var open []*sandbox.Sandbox
+	end := time.Now().Add(time.Minute)
+	for range 5 {
+		sb, err := img.Open(t.Context())
+		require.NoError(t, err)
+		_, err = sb.Serve(t.Context(), &abi.Event{Path: "/count"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+		require.NoError(t, err)
+		open = append(open, sb)
+	}
+	for _, sb := range open {
+		sb.Close()
+	}
+	require.Equal(t, 5, sandbox.Idle(img))
+	text(t, img, "/count")
+	sandbox.Sweep(e)
+	require.Equal(t, 5, sandbox.Idle(img), "all five were in use since the sweep before")
+	text(t, img, "/count")
+	sandbox.Sweep(e)
+	require.Equal(t, 1, sandbox.Idle(img), "four were not")
+}
+
+// TestARestartLoadsWhatIsAskedFor deploys again what an engine before has left.
+func TestARestartLoadsWhatIsAskedFor(t *testing.T) {
+	dir, wasm := t.TempDir(), testmodule.Build(t, "testdata/probe")
+	deploy := func(e *sandbox.Engine) (images []*sandbox.Image) {
+		for i := range 3 {
+			s := settings()
+			s.Name = fmt.Sprintf("probe-%d", i)
+			img, err := e.Prepare(t.Context(), wasm, s)
+			require.NoError(t, err)
+			images = append(images, img)
+			t.Cleanup(img.Close)
+		}
+		return images
+	}
+	deploy(openEngine(t, sandbox.Options{Directory: dir}))
+	e := openEngine(t, sandbox.Options{Directory: dir})
+	images := deploy(e)
+	require.Zero(t, sandbox.Programs(e))
+	require.Equal(t, "1", text(t, images[1], "/count"))
+	require.True(t, images[1].Resident())
+	require.False(t, images[0].Resident() || images[2].Resident())
+	require.Equal(t, "1", text(t, images[2], "/count"))
+	require.Equal(t, 1, sandbox.Programs(e), "images of one module share its code")
+}
+
+// TestAnImageAtRestSurvivesTheLossOfItsFiles has everything but the module deleted.
+func TestAnImageAtRestSurvivesTheLossOfItsFiles(t *testing.T) {
+	dir := t.TempDir()
+	e := openEngine(t, sandbox.Options{Directory: dir, Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), marker().bytes(), capable())
+	require.NoError(t, err)
+	defer img.Close()
+	for _, lost := range []string{"code", "images"} {
+		sandbox.Sweep(e)
+		files, err := filepath.Glob(filepath.Join(dir, lost, "*"))
+		require.NoError(t, err)
+		require.Len(t, files, 1)
+		require.NoError(t, os.RemoveAll(files[0]))
+		_, _, err = ask(t, img, abi.Event{}, time.Second)
+		require.NoError(t, err, "without %s", lost)
+	}
+	sandbox.Sweep(e)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "modules")))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "images")))
+	_, err = img.Open(t.Context())
+	require.ErrorContains(t, err, "deploy the function again")
+}
+
+// TestRestingAndServingAtOnce is a hammer: events against sweeps against closing.
+func TestRestingAndServingAtOnce(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), marker().bytes(), capable())
+	require.NoError(t, err)
+	var serving, sweeping sync.WaitGroup
+	stop := make(chan struct{})
+	sweeping.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				sandbox.Sweep(e)
+			}
+		}
+	})
+	for range 4 {
+		serving.Go(func() {
+			for range 25 {
+				if _, _, err := ask(t, img, abi.Event{}, 10*time.Second); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	serving.Wait()
+	close(stop)
+	sweeping.Wait()
+	img.Close()
+	require.Zero(t, sandbox.Programs(e), "nothing is left in memory")
+}
