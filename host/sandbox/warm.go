@@ -122,28 +122,39 @@ type player struct {
 	sample *Sample
 	log    func(requestID string, rec abi.LogRecord)
 
-	mu   sync.Mutex
-	left []Call
+	mu      sync.Mutex
+	left    []Call
+	refused int
 }
+
+// maxRefusals bounds the log lines about a sample's calls: a guest may make any
+// number of them.
+const maxRefusals = 16
 
 func (p *player) play(_ context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
 	method := cmp.Or(req.Method, "GET")
-	if c, ok := p.take(method, req.URL); ok {
+	c, refusals := p.take(method, req.URL)
+	if refusals == 0 {
 		return abi.HTTPHead{Status: c.Status, Headers: c.Headers}, io.NopCloser(bytes.NewReader(c.Body))
 	}
-	refusal := fmt.Sprintf("%s %s has no answer left in %s; add one", method, req.URL, p.sample.Recording)
-	p.log("", abi.LogRecord{Level: 4, Message: "warm-up with " + p.sample.Name + ": " + refusal})
+	refusal := fmt.Sprintf("%.20s %.1000s has no answer left in %s; add one", method, req.URL, p.sample.Recording)
+	if refusals <= maxRefusals {
+		p.log("", abi.LogRecord{Level: 4, Message: "warm-up with " + p.sample.Name + ": " + refusal})
+	}
 	return abi.HTTPHead{Kind: abi.Denied, Message: refusal}, nil
 }
 
-func (p *player) take(method, url string) (Call, bool) {
+// take returns the first answer that is left for a call, or, where there is none,
+// how many calls were refused so far, this one included.
+func (p *player) take(method, url string) (c Call, refusals int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, c := range p.left {
 		if c.Method == method && c.URL == url {
 			p.left = slices.Delete(p.left, i, i+1)
-			return c, true
+			return c, 0
 		}
 	}
-	return Call{}, false
+	p.refused++
+	return Call{}, p.refused
 }

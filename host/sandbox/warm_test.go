@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -198,19 +199,31 @@ func TestASampleHasNoSecretsAndRecordedAnswersOnly(t *testing.T) {
 }
 
 // TestRecordedAnswersAreUsedOnceInOrder asks with a module that makes its calls
-// by hand, and sees what the operator is told.
+// by hand, and sees what the operator is told: a line for each, up to a limit.
 func TestRecordedAnswersAreUsedOnceInOrder(t *testing.T) {
-	var told []string
-	s := capable()
-	s.Log = func(_ string, rec abi.LogRecord) { told = append(told, rec.Message) }
-	again := call(abi.ImportHTTPStart, anyResult, httpAt, int32(len(httpFrame)))
-	s.Warmup = []sandbox.Sample{{Name: "a.json", Recording: "a.recording.json",
-		Calls: []sandbox.Call{{Method: "GET", URL: "https://example.test/", Status: 200}}}}
-	guest := handmade{serve: []step{take(anyResult), again, again, respond()}}
-	img, err := coldEngine(t).Prepare(t.Context(), guest.bytes(), s)
-	require.NoError(t, err)
-	img.Close()
-	require.Equal(t, []string{"warm-up with a.json: GET https://example.test/ has no answer left in a.recording.json; add one"}, told)
+	for calls, want := range map[int]int{1: 0, 2: 1, 40: 16} {
+		var mu sync.Mutex
+		var told []string
+		s := capable()
+		s.Log = func(_ string, rec abi.LogRecord) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, rec.Message)
+		}
+		s.Warmup = []sandbox.Sample{{Name: "a.json", Recording: "a.recording.json",
+			Calls: []sandbox.Call{{Method: "GET", URL: "https://example.test/", Status: 200}}}}
+		steps := []step{take(anyResult)}
+		for range calls {
+			steps = append(steps, call(abi.ImportHTTPStart, anyResult, httpAt, int32(len(httpFrame))))
+		}
+		img, err := coldEngine(t).Prepare(t.Context(), handmade{serve: append(steps, respond())}.bytes(), s)
+		require.NoError(t, err)
+		img.Close()
+		require.Len(t, told, want)
+		for _, line := range told {
+			require.Equal(t, "warm-up with a.json: GET https://example.test/ has no answer left in a.recording.json; add one", line)
+		}
+	}
 }
 
 func TestWarmUpsThatFailTheDeploy(t *testing.T) {
