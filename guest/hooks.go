@@ -19,8 +19,8 @@ var (
 // leaves behind goes on in each sandbox. The same holds for the sample events
 // that functions.toml names in warmup.
 //
-// Code that warms up for its own sake belongs here and not in main: the same
-// happens, but Start has prepared the random generator by then.
+// The same code in main would warm up as well, and would run where nothing is
+// gained by it too: in every request of a host that keeps no snapshot.
 func Warm(f func()) { warmers = append(warmers, f) }
 
 // OnRestore registers code that runs in every request before the handler, in
