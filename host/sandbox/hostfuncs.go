@@ -136,8 +136,9 @@ func (g guestMemory) write(ptr uint32, b []byte) bool {
 	return ok
 }
 
-// copyOut returns a private copy of guest memory, or the kind that refuses it.
-func (g guestMemory) copyOut(ptr, n uint32, limit int) ([]byte, abi.Kind) {
+// copyOut returns a private copy of guest memory, or the kind that refuses it. The
+// copy is made in room, as far as that reaches.
+func (g guestMemory) copyOut(room []byte, ptr, n uint32, limit int) ([]byte, abi.Kind) {
 	if uint64(n) > uint64(limit) {
 		return nil, abi.TooLarge
 	}
@@ -145,7 +146,7 @@ func (g guestMemory) copyOut(ptr, n uint32, limit int) ([]byte, abi.Kind) {
 	if !ok {
 		return nil, abi.Invalid
 	}
-	return append([]byte(nil), view...), abi.None
+	return append(room, view...), abi.None
 }
 
 // refusal is the kind for a frame that was not accepted.
@@ -195,13 +196,19 @@ func bodyRead(r *run, mem guestMemory, a []uint32) int32 {
 	return int32(len(rest))
 }
 
+// maxKept bounds the room for answers that an instance keeps, in bytes.
+const maxKept = 64 << 10
+
 func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
+	frame, kind := mem.copyOut(r.inst.answer[:0], a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
+	}
+	if cap(frame) <= maxKept {
+		r.inst.answer = frame
 	}
 	var res abi.Result
 	if err := res.Decode(frame); err != nil {
@@ -216,7 +223,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead)
+	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxHead)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -238,7 +245,7 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 	if !r.calls.admits(a[1]) {
 		return abi.Overloaded.Errno()
 	}
-	frame, kind := mem.copyOut(a[0], a[1], abi.MaxHead+abi.MaxBody)
+	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -256,7 +263,7 @@ func secretGet(r *run, mem guestMemory, a []uint32) int32 {
 	case r.phase == phaseInit || r.img.settings.Secret == nil:
 		return abi.Denied.Errno()
 	}
-	name, kind := mem.copyOut(a[0], a[1], abi.MaxSecretName)
+	name, kind := mem.copyOut(nil, a[0], a[1], abi.MaxSecretName)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -275,7 +282,7 @@ func logRecord(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase == phaseWaiting {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(a[0], a[1], abi.MaxLogRecord)
+	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxLogRecord)
 	if kind != abi.None {
 		return kind.Errno()
 	}

@@ -23,7 +23,10 @@ type instance struct {
 	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
 	globals []api.MutableGlobal
 
-	frame []byte // room for the event's and the answer's frame, used again and again
+	// Used again for every event, so that serving one allocates nothing.
+	sandbox Sandbox
+	frame   []byte // room for the event's frame
+	answer  []byte // room for the answer's
 }
 
 // instantiate makes an instance that stands at the resident's snapshot. No code of

@@ -12,7 +12,8 @@ import (
 )
 
 // Sandbox serves one event. It stands exactly at its image's snapshot when Open
-// returns it, and is closed afterwards: no state survives it.
+// returns it, and is closed afterwards: no state survives it. It must not be used
+// after Close, because its memory is the next one's.
 type Sandbox struct {
 	inst    *instance
 	run     run
@@ -49,7 +50,8 @@ func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
 			return nil, err
 		}
 	}
-	return &Sandbox{inst: inst, opening: res.img.engine.elapsed() - start}, nil
+	inst.sandbox = Sandbox{inst: inst, opening: res.img.engine.elapsed() - start}
+	return &inst.sandbox, nil
 }
 
 // start makes a new instance that is ready for an event.
