@@ -42,7 +42,7 @@ func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 	defer sb.Close()
 	end := time.Now().Add(time.Minute)
 	ev := s.event
-	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 	if err == nil && !stats.Answered {
 		err = errors.New("no answer")
 	}

@@ -272,7 +272,7 @@ func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) 
 	}
 	ev.RequestID, ev.Trigger = web.NewRequestID(), abi.TriggerInvoke
 	a := &answer{RequestID: ev.RequestID, Headers: map[string]string{}}
-	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result) {
+	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result, _ bool) {
 		a.Status, a.Body = int(res.Status), string(res.Body)
 		if a.Status == 0 {
 			a.Status = http.StatusOK

@@ -68,8 +68,13 @@ type Route struct {
 // be after the answer. A nil error without a reply does not happen. Calls may
 // overlap.
 type Invoker interface {
-	Invoke(ctx context.Context, ref Ref, ev *abi.Event, reply func(*abi.Result)) (Stats, error)
+	Invoke(ctx context.Context, ref Ref, ev *abi.Event, reply Reply) (Stats, error)
 }
+
+// Reply takes a function's answer. goesOn says that the function is still working;
+// otherwise Invoke returns within microseconds, and whoever has to wake somebody
+// with the answer does so more cheaply then.
+type Reply func(res *abi.Result, goesOn bool)
 
 // Stats is what the host measured about one invocation.
 type Stats struct {

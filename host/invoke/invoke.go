@@ -88,7 +88,7 @@ func (d *Dispatcher) Running() int { return int(d.running.Load()) }
 
 // Invoke implements function.Invoker. It fills the event's function, version and
 // deadlines.
-func (d *Dispatcher) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) (function.Stats, error) {
+func (d *Dispatcher) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) (function.Stats, error) {
 	start := time.Now()
 	if d.running.Add(1) > int64(d.opt.Concurrency) {
 		d.running.Add(-1)

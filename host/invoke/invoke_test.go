@@ -42,7 +42,7 @@ func dispatcher(t *testing.T, opt invoke.Options) (*invoke.Dispatcher, *sandbox.
 func ask(t *testing.T, d *invoke.Dispatcher, ref function.Ref, path string) (string, function.Stats, error) {
 	t.Helper()
 	var body string
-	stats, err := d.Invoke(t.Context(), ref, &abi.Event{Path: path}, func(res *abi.Result) { body = string(res.Body) })
+	stats, err := d.Invoke(t.Context(), ref, &abi.Event{Path: path}, func(res *abi.Result, _ bool) { body = string(res.Body) })
 	return body, stats, err
 }
 
@@ -112,7 +112,7 @@ func TestEventsCarryVersionAndDeadlineInTheGivenClock(t *testing.T) {
 	d, e := dispatcher(t, invoke.Options{Concurrency: 8, Now: func() time.Time { return now }})
 	d.Replace([]invoke.Live{live(t, e, 4)})
 	ev := &abi.Event{Path: "/count"}
-	_, err := d.Invoke(t.Context(), function.Ref{Name: "probe"}, ev, func(*abi.Result) {})
+	_, err := d.Invoke(t.Context(), function.Ref{Name: "probe"}, ev, func(*abi.Result, bool) {})
 	require.NoError(t, err)
 	require.Equal(t, "probe", ev.Function)
 	require.Equal(t, "4", ev.Version)

@@ -104,12 +104,11 @@ func (r *run) answer() {
 	if r.ended >= r.respond {
 		return
 	}
-	res := abi.Result{ContentType: "application/octet-stream", Body: r.command.stdout}
-	if utf8.Valid(res.Body) {
-		res.ContentType = "text/plain; charset=utf-8"
+	r.result = abi.Result{ContentType: "application/octet-stream", Body: r.command.stdout}
+	if utf8.Valid(r.result.Body) {
+		r.result.ContentType = "text/plain; charset=utf-8"
 	}
-	r.phase = phaseAnswered
-	r.reply(&res)
+	r.phase, r.pending = phaseAnswered, true
 }
 
 // endedWell reports whether err, which ended a run, is the exit of a command with

@@ -76,6 +76,7 @@ func (f hostFunc) goFunc() api.GoFunc {
 	return func(ctx context.Context, stack []uint64) {
 		r := ctx.(*run)
 		start := r.img.engine.elapsed()
+		r.deliver(true)
 		r.checkTime(start)
 		res := f.call(r, guestMemory{r.inst.mem}, stack[:n])
 		if f.result != "" {
@@ -210,12 +211,10 @@ func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	if cap(frame) <= maxKept {
 		r.inst.answer = frame
 	}
-	var res abi.Result
-	if err := res.Decode(frame); err != nil {
+	if err := r.result.Decode(frame); err != nil {
 		return refusal(err).Errno()
 	}
-	r.phase = phaseAnswered
-	r.reply(&res)
+	r.phase, r.pending = phaseAnswered, true
 	return 0
 }
 

@@ -129,17 +129,17 @@ func TestAWriteToACleanPageIsCounted(t *testing.T) {
 		if page%2 == 0 {
 			sum += view[page*pageSize]
 		}
-		before := threadUsage().faults
+		before := threadFaults()
 		view[page*pageSize] = 1
-		first := threadUsage().faults
+		first := threadFaults()
 		require.Greater(t, first, before, "page %d", page)
 	}
 	runtime.KeepAlive(sum)
-	before := threadUsage().faults
+	before := threadFaults()
 	for i := range 20 * pages {
 		view[i%pages*pageSize+i%pageSize] = byte(i)
 	}
-	require.Less(t, threadUsage().faults-before, int64(10), "pages that are the instance's own fault no more")
+	require.Less(t, threadFaults()-before, int64(10), "pages that are the instance's own fault no more")
 }
 
 // TestFaultsOfOtherThreadsAreNotThisThreads: why a guest that has left its thread
@@ -152,7 +152,7 @@ func TestFaultsOfOtherThreadsAreNotThisThreads(t *testing.T) {
 	unseen := 0
 	for page := range 64 {
 		runtime.LockOSThread()
-		before := threadUsage().faults
+		before := threadFaults()
 		done := make(chan struct{})
 		go func() {
 			runtime.LockOSThread() // so it is another thread
@@ -161,7 +161,7 @@ func TestFaultsOfOtherThreadsAreNotThisThreads(t *testing.T) {
 			close(done)
 		}()
 		<-done
-		if threadUsage().faults == before {
+		if threadFaults() == before {
 			unseen++
 		}
 		runtime.UnlockOSThread()

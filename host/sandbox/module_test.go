@@ -126,7 +126,7 @@ func TestASandboxServesOnce(t *testing.T) {
 				defer sb.Close()
 				serve := func() error {
 					end := time.Now().Add(200 * time.Millisecond)
-					_, err := sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+					_, err := sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 					return err
 				}
 				require.Equal(t, tc.want, function.KindOf(serve()))

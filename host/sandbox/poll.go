@@ -119,6 +119,6 @@ func (r *run) waitUntil(alarm time.Time) {
 	case <-r.calls.wake:
 	case <-r.Done():
 	}
-	r.pin()
+	r.resume()
 	r.checkTime(r.img.engine.elapsed())
 }

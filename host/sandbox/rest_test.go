@@ -55,7 +55,7 @@ func TestInstancesThatAreNotNeededAreClosed(t *testing.T) {
 	for range 5 {
 		sb, err := img.Open(t.Context())
 		require.NoError(t, err)
-		_, err = sb.Serve(t.Context(), &abi.Event{Path: "/count"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+		_, err = sb.Serve(t.Context(), &abi.Event{Path: "/count"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 		require.NoError(t, err)
 		open = append(open, sb)
 	}

@@ -54,7 +54,9 @@ type run struct {
 
 	ev       *abi.Event
 	frame    []byte // ev encoded; valid while serving
-	reply    func(*abi.Result)
+	reply    function.Reply
+	result   abi.Result // the answer, until reply has it
+	pending  bool       // there is one
 	guestErr *abi.Error
 	misused  bool     // a call out of order
 	command  *command // nil: a guest runs
@@ -103,14 +105,23 @@ const quantum = int64(time.Millisecond)
 // is over its deadline, and lets others run when this one has had its quantum.
 // Calling Go code at all is what lets the collector stop this goroutine.
 func (r *run) yield() int64 {
+	r.deliver(true)
 	now := r.img.engine.elapsed()
 	r.checkTime(now)
 	if now-r.thread.since > quantum {
 		r.pause()
 		runtime.Gosched()
-		r.pin()
+		r.resume()
 	}
 	return fuelSlice
+}
+
+// deliver hands the guest's answer up, if there is one that was not.
+func (r *run) deliver(goesOn bool) {
+	if r.pending {
+		r.pending = false
+		r.reply(&r.result, goesOn)
+	}
 }
 
 // outOfOrder notes a call the phase does not allow.
@@ -123,7 +134,7 @@ func (r *run) outOfOrder() int32 {
 // it. The run is pinned, and still is afterwards.
 func (r *run) enter(fn api.Function, stack []uint64) error {
 	err := fn.CallWithStack(r, stack)
-	r.thread.stop()
+	r.stop()
 	if r.calls.open != nil {
 		r.unpin() // the calls take a moment to end
 		r.calls.closeAll()

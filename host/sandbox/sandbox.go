@@ -63,11 +63,12 @@ func (res *resident) start(ctx context.Context) (*instance, error) {
 }
 
 // Serve takes ev to the guest and returns when the guest has ended. reply is
-// called at most once, from within Serve, when the guest answers; the Result is
-// borrowed until reply returns. ev is borrowed until then, or until Serve
-// returns; its Entropy is filled here. The error is a *function.Error, also when
+// called at most once, from within Serve: when the guest has answered and ended, or
+// has answered and is found to go on, at its next host call or at the latest when
+// its fuel is used up. The Result is borrowed until reply returns. ev is borrowed
+// until then, or until Serve returns; its Entropy is filled here. The error is a *function.Error, also when
 // the guest went wrong after its answer. A sandbox serves once.
-func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply func(*abi.Result)) (function.Stats, error) {
+func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply function.Reply) (function.Stats, error) {
 	fillEntropy(ev.Entropy[:])
 	e := sb.inst.res.img.engine
 	sb.run = run{ev: ev, reply: reply, phase: phaseWaiting, end: int64(d.End.Sub(e.start)), respond: int64(d.Response.Sub(e.start))}
@@ -96,6 +97,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	if err == nil && r.command != nil {
 		r.answer()
 	}
+	r.deliver(false)
 	if err == nil {
 		err = r.verdict()
 	}
@@ -140,7 +142,7 @@ func (sb *Sandbox) stats() function.Stats {
 	r := &sb.run
 	s := function.Stats{
 		Duration:   time.Duration(r.ended - r.begun),
-		CPU:        r.thread.cpu,
+		CPU:        time.Duration(r.thread.cpu),
 		Host:       time.Duration(r.host),
 		Restore:    time.Duration(sb.opening),
 		MemoryMax:  r.img.settings.MemoryMax,
@@ -178,7 +180,7 @@ func (sb *Sandbox) random() (uint64, error) {
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
 	fillEntropy(ev.Entropy[:])
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
-	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result) {}}
+	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
 	stack := []uint64{0}
 	err := sb.enter(context.Background(), sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err

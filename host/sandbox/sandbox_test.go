@@ -54,7 +54,7 @@ func ask(tb testing.TB, img *sandbox.Image, ev abi.Event, limit time.Duration) (
 	var got abi.Result
 	end := time.Now().Add(limit)
 	ev.DeadlineMS = end.UnixMilli()
-	stats, err := sb.Serve(tb.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result) { got = *res })
+	stats, err := sb.Serve(tb.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { got = *res })
 	return got, stats, err
 }
 
@@ -150,7 +150,7 @@ func TestCancellationIsNotADeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	end := time.Now().Add(time.Minute)
-	_, err = sb.Serve(ctx, &abi.Event{Path: "/spin"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result) {})
+	_, err = sb.Serve(ctx, &abi.Event{Path: "/spin"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 	require.Equal(t, abi.NotReady, function.KindOf(err))
 	require.ErrorContains(t, err, "the host is stopping")
 }
@@ -184,6 +184,7 @@ func TestClosedImagesGiveTheirCodeBack(t *testing.T) {
 		}
 		img, err := e.Prepare(t.Context(), handmade{serve: append(code, take(anyResult), respond())}.bytes(), capable())
 		require.NoError(t, err)
+		require.NoError(t, img.Wake(t.Context()))
 		return img
 	}
 	var images []*sandbox.Image

@@ -1,9 +1,6 @@
 package sandbox
 
-import (
-	"runtime"
-	"time"
-)
+import "runtime"
 
 // thread follows a run over the threads it is executed on.
 //
@@ -17,11 +14,12 @@ import (
 // look that was not needed. Wherever the goroutine is let go of its thread, look
 // is set, whatever the readings say.
 type thread struct {
-	start usage // when the goroutine was locked to the thread it is on
-	since int64 // the same, on the engine's clock
+	since  int64 // when the goroutine was locked to the thread it is on, on the engine's clock
+	faults int64 // the thread's count then
+	clock  int64 // the thread's processor time then, in nanoseconds; 0 in the first stretch
 
-	look bool          // pages may have changed for the first time
-	cpu  time.Duration // of the stretches that have ended
+	look bool  // pages may have changed for the first time
+	cpu  int64 // nanoseconds of processor time in the stretches that have ended
 }
 
 // pin waits for a core and locks the goroutine to its thread.
@@ -29,15 +27,23 @@ func (r *run) pin() {
 	r.img.engine.cores <- struct{}{}
 	runtime.LockOSThread()
 	r.thread.since = r.img.engine.elapsed()
-	r.thread.start = threadUsage()
+	r.thread.faults = threadFaults()
 }
 
-// pause gives core and thread back for a while. Until the next pin the run does
+// pause gives core and thread back for a while. Until it is resumed the run does
 // not touch guest memory.
 func (r *run) pause() {
-	r.thread.stop()
+	r.stop()
 	r.thread.look = true
 	r.unpin()
+}
+
+// resume ends a pause. The thread's own clock tells more than the wall's when
+// other processes want the core too, and costs too much for an event that is over
+// within its first stretch, which is a millisecond at most.
+func (r *run) resume() {
+	r.pin()
+	r.thread.clock = threadClock()
 }
 
 func (r *run) unpin() {
@@ -45,9 +51,13 @@ func (r *run) unpin() {
 	<-r.img.engine.cores
 }
 
-// stop ends a stretch: it takes the second reading.
-func (t *thread) stop() {
-	end := threadUsage()
-	t.cpu += end.cpu - t.start.cpu
-	t.look = t.look || end.faults != t.start.faults
+// stop ends a stretch: it takes the second readings.
+func (r *run) stop() {
+	t := &r.thread
+	t.look = t.look || threadFaults() != t.faults
+	if t.clock != 0 {
+		t.cpu += threadClock() - t.clock
+	} else {
+		t.cpu += r.img.engine.elapsed() - t.since
+	}
 }

@@ -2,16 +2,9 @@
 
 package sandbox
 
-import "time"
+// Threads are not looked into here: every run is looked at, and its processor time
+// is what it took while it was not paused.
 
-// usage is what the kernel has counted for the calling thread so far.
-type usage struct {
-	faults int64
-	cpu    time.Duration
-}
+func threadFaults() int64 { return 0 }
 
-var processStart = time.Now()
-
-// threadUsage has the wall clock for processor time: a run is paused while it
-// waits, so that what is left is close. Faults are not counted by thread here.
-func threadUsage() usage { return usage{cpu: time.Since(processStart)} }
+func threadClock() int64 { return 0 }

@@ -2,28 +2,32 @@ package sandbox
 
 import (
 	"runtime"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// usage is what the kernel has counted for the calling thread so far.
-type usage struct {
-	faults int64         // page faults, with and without reading from disk
-	cpu    time.Duration // user and system time, in steps of a microsecond
-}
-
-// threadUsage reads the calling thread's counts. They can be compared only while
-// the goroutine is locked to its thread.
+// threadFaults is the calling thread's count of page faults, with and without
+// reading from disk. Counts can be compared only while the goroutine is locked to
+// its thread.
 //
 // Safety: the kernel fills a Rusage on this stack. RawSyscall neither grows nor
 // moves the stack between taking the address and the call, and does not tell the
 // scheduler, for a call that never blocks and takes 0.3 us.
-func threadUsage() usage {
+func threadFaults() int64 {
 	var ru unix.Rusage
 	_, _, _ = unix.RawSyscall(unix.SYS_GETRUSAGE, unix.RUSAGE_THREAD, uintptr(unsafe.Pointer(&ru)), 0)
-	return usage{ru.Minflt + ru.Majflt, time.Duration(ru.Utime.Nano() + ru.Stime.Nano())}
+	return ru.Minflt + ru.Majflt
+}
+
+// threadClock is the processor time that the calling thread has used, in
+// nanoseconds. It takes 0.6 us.
+//
+// Safety: as threadFaults.
+func threadClock() int64 {
+	var ts unix.Timespec
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_THREAD_CPUTIME_ID, uintptr(unsafe.Pointer(&ts)), 0)
+	return ts.Nano()
 }
 
 // probeCounts reports whether the write that makes a page this process's own is
@@ -47,9 +51,9 @@ func probeCounts() bool {
 		if page%2 == 1 {
 			first += view[page*pageSize] // mapped by this read, then written
 		}
-		before := threadUsage().faults
+		before := threadFaults()
 		view[page*pageSize] = first
-		if threadUsage().faults == before {
+		if threadFaults() == before {
 			return false
 		}
 	}

@@ -102,15 +102,14 @@ func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int)
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
 	ev.ResponseDeadlineMS = ev.DeadlineMS
 	fillEntropy(ev.Entropy[:])
-	var status uint32
-	r.ev, r.reply = &ev, func(res *abi.Result) { status = res.Status }
+	r.ev, r.reply = &ev, func(*abi.Result, bool) {}
 	if err := r.perform(inst.serve); err != nil {
 		return err
 	}
 	if err := r.verdict(); err != nil {
 		return err
 	}
-	if status >= 500 {
+	if status := r.result.Status; status >= 500 {
 		return &function.Error{Kind: abi.GuestError, Op: "run " + img.settings.Name, Err: fmt.Errorf("answered with status %d", status)}
 	}
 	return nil

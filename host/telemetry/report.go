@@ -22,7 +22,7 @@ type Invoker struct {
 }
 
 // Invoke implements function.Invoker.
-func (in *Invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) (function.Stats, error) {
+func (in *Invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) (function.Stats, error) {
 	id := string([]byte(ev.RequestID)) // the event's strings are borrowed until the reply only
 	start := time.Now()
 	stats, err := in.Next.Invoke(ctx, ref, ev, reply)

@@ -21,7 +21,7 @@ import (
 
 type invokerFunc func(ev *abi.Event) (function.Stats, error)
 
-func (f invokerFunc) Invoke(_ context.Context, _ function.Ref, ev *abi.Event, _ func(*abi.Result)) (function.Stats, error) {
+func (f invokerFunc) Invoke(_ context.Context, _ function.Ref, ev *abi.Event, _ function.Reply) (function.Stats, error) {
 	return f(ev)
 }
 

@@ -126,9 +126,9 @@ func TestAnswers(t *testing.T) {
 
 // TestResultIsCopied: the answer is what it was when reply was called.
 func TestResultIsCopied(t *testing.T) {
-	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
 		body := []byte("first")
-		reply(&abi.Result{Body: body})
+		reply(&abi.Result{Body: body}, false)
 		copy(body, "spoil")
 		return nil
 	}

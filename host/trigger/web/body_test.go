@@ -87,9 +87,9 @@ func TestBodiesOverTheBudgetAreRefused(t *testing.T) {
 // back in the end, and no body got into another's buffer.
 func TestBudgetUnderLoad(t *testing.T) {
 	const budget = 1 << 20
-	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 		runtime.Gosched()
-		reply(&abi.Result{Body: ev.Body})
+		reply(&abi.Result{Body: ev.Body}, false)
 		return nil
 	}
 	h := start(t, Options{Invoker: invoker(inv), MaxBodyBytes: budget}, everything...)

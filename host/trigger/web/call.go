@@ -73,13 +73,14 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
 type call struct {
 	server  *Server
 	holders atomic.Int32
-	done    chan struct{}     // one value: ctx is answered
-	reply   func(*abi.Result) // c.answer, made once
+	done    chan struct{}  // one value: ctx is answered
+	reply   function.Reply // c.answer, made once
 
 	// The rest is the worker's from begin on.
-	ctx   *fasthttp.RequestCtx // nil once it is answered: fasthttp has it back
-	route *route
-	ev    abi.Event
+	ctx      *fasthttp.RequestCtx // nil once fasthttp has it back
+	answered bool
+	route    *route
+	ev       abi.Event
 }
 
 func newCall(s *Server) *call {
@@ -90,7 +91,7 @@ func newCall(s *Server) *call {
 
 func (c *call) begin(ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	c.holders.Store(2)
-	c.ctx, c.route = ctx, r
+	c.ctx, c.answered, c.route = ctx, false, r
 	fillEvent(&c.ev, ctx, r, body)
 }
 
@@ -112,41 +113,46 @@ func (c *call) run() {
 	defer func() {
 		if p := recover(); p != nil {
 			c.server.panicked(id, p)
-			c.fail(internalError)
+			if !c.answered {
+				refuse(c.ctx, internalError)
+			}
+			c.handBack()
 		}
 	}()
 	_, err := c.server.opt.Invoker.Invoke(c.server.running, function.Ref{Name: c.route.Function}, &c.ev, c.reply)
-	if err == nil && c.ctx != nil {
+	if err == nil && !c.answered {
 		panic("web: internal error: invoke returned neither an answer nor an error")
 	}
-	if err != nil { // whoever invokes has reported it
-		c.fail(refusalOf(err))
+	if err != nil && !c.answered { // whoever invokes has reported it
+		refuse(c.ctx, refusalOf(err))
 	}
+	c.handBack()
 }
 
-// answer writes the function's answer and lets the connection go on with it.
-func (c *call) answer(res *abi.Result) {
-	if c.ctx == nil {
+// answer writes the function's answer. The connection goes on with it at once when
+// the function goes on too. Otherwise it does when this goroutine is through: a
+// connection woken before is often fetched by another processor, which costs both
+// several microseconds.
+func (c *call) answer(res *abi.Result, goesOn bool) {
+	if c.answered {
 		panic("web: internal error: a second answer to one event")
 	}
 	if err := writeResult(&c.ctx.Response, res); err != nil {
 		c.server.opt.Log.Error("the function's answer cannot be sent", "request_id", c.ev.RequestID, "function", c.route.Function, "error", err.Error())
 		refuse(c.ctx, badResponse)
 	}
-	c.handBack()
-}
-
-// fail answers with r, unless the function has answered.
-func (c *call) fail(r refusal) {
-	if c.ctx != nil {
-		refuse(c.ctx, r)
+	c.answered = true
+	if goesOn {
 		c.handBack()
 	}
 }
 
+// handBack lets the connection go on, unless it does already.
 func (c *call) handBack() {
-	c.ctx = nil
-	c.done <- struct{}{}
+	if c.ctx != nil {
+		c.ctx = nil
+		c.done <- struct{}{}
+	}
 }
 
 // NewRequestID returns a random UUID, RFC 9562 version 4.

@@ -77,9 +77,9 @@ func TestErrorsShowNoCause(t *testing.T) {
 
 func TestPanicsAreAnswered(t *testing.T) {
 	panicking := func(answerFirst bool) invoker {
-		return func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+		return func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
 			if answerFirst {
-				reply(&abi.Result{})
+				reply(&abi.Result{}, false)
 			}
 			panic("planted panic")
 		}
@@ -98,9 +98,9 @@ func TestPanicsAreAnswered(t *testing.T) {
 }
 
 func TestSecondAnswerIsABug(t *testing.T) {
-	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
-		reply(&abi.Result{Body: []byte("first")})
-		reply(&abi.Result{Body: []byte("second")})
+	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
+		reply(&abi.Result{Body: []byte("first")}, false)
+		reply(&abi.Result{Body: []byte("second")}, false)
 		return nil
 	}
 	h := start(t, Options{Invoker: invoker(inv)}, bind("GET", "/x", "f"))

@@ -26,9 +26,9 @@ func copyEvent(ev *abi.Event) abi.Event {
 // capture answers 200 and hands out a copy of each event.
 func capture() (invoker, chan abi.Event) {
 	events := make(chan abi.Event, 16)
-	return func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	return func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 		events <- copyEvent(ev)
-		reply(&abi.Result{})
+		reply(&abi.Result{}, false)
 		return nil
 	}, events
 }
@@ -67,9 +67,9 @@ func TestEventsBodies(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			bodies := make(chan string, 1)
-			inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+			inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 				bodies <- string(ev.Body)
-				reply(&abi.Result{})
+				reply(&abi.Result{}, false)
 				return nil
 			}
 			h := start(t, Options{Invoker: invoker(inv)}, everything...)
@@ -120,7 +120,7 @@ func TestEventStandsStillUntilItsAnswer(t *testing.T) {
 	for i := range gate {
 		gate[i].Add(together)
 	}
-	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 		before := copyEvent(ev)
 		var round int
 		if _, err := fmt.Sscanf(ev.RawQuery, "round=%d", &round); err != nil {
@@ -131,7 +131,7 @@ func TestEventStandsStillUntilItsAnswer(t *testing.T) {
 		if string(abi.AppendEvent(nil, ev)) != string(abi.AppendEvent(nil, &before)) {
 			return &function.Error{Kind: abi.Internal, Op: "compare events"}
 		}
-		reply(&abi.Result{Body: []byte(ev.Path + " " + string(ev.Body))})
+		reply(&abi.Result{Body: []byte(ev.Path + " " + string(ev.Body))}, false)
 		return nil
 	}
 	h := start(t, Options{Invoker: invoker(inv)}, everything...)
@@ -154,7 +154,7 @@ func TestEventStandsStillUntilItsAnswer(t *testing.T) {
 // TestNobodyReadsAnEventAfterItsAnswer poisons each event when its answer is
 // given. Whoever still read it would spoil an answer or be seen by -race.
 func TestNobodyReadsAnEventAfterItsAnswer(t *testing.T) {
-	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 		_ = echo(ctx, ref, ev, reply)
 		for i := range ev.Headers {
 			ev.Headers[i] = abi.Pair{Name: "poison", Value: "poison"}

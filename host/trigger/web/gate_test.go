@@ -91,9 +91,9 @@ func TestAmbiguousRequests(t *testing.T) {
 		"a declared body over the limit":      {post(fmt.Sprint("Content-Length: ", abi.MaxBody+1)), 413},
 	}
 	var reached atomic.Int32
-	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
+	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
 		reached.Add(1)
-		reply(&abi.Result{})
+		reply(&abi.Result{}, false)
 		return nil
 	}
 	h := start(t, Options{Invoker: invoker(inv)}, everything...)

@@ -152,7 +152,7 @@ func TestRoutesChangeUnderLoad(t *testing.T) {
 // TestSwapKeepsWhatIsRunning: a request stays with the function it came to.
 func TestSwapKeepsWhatIsRunning(t *testing.T) {
 	entered, goOn := make(chan string, 1), make(chan struct{})
-	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 		entered <- ref.Name
 		<-goOn
 		return echo(ctx, ref, ev, reply)

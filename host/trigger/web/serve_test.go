@@ -66,12 +66,12 @@ func TestClientHasItsAnswerWhileTheFunctionGoesOn(t *testing.T) {
 	goOn, ended := make(chan struct{}), make(chan string, 2)
 	var mu sync.Mutex
 	events := map[*abi.Event]bool{}
-	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 		mu.Lock()
 		events[ev] = true
 		mu.Unlock()
 		path := strings.Clone(ev.Path)
-		reply(&abi.Result{Body: []byte(path)})
+		reply(&abi.Result{Body: []byte(path)}, true)
 		<-goOn
 		ended <- path
 		return nil
@@ -91,10 +91,10 @@ func TestClientHasItsAnswerWhileTheFunctionGoesOn(t *testing.T) {
 func TestShutdownDrains(t *testing.T) {
 	entered, stopping, goOn := make(chan struct{}, 2), make(chan struct{}), make(chan struct{})
 	var finished atomic.Int32
-	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 		early := ev.Path == "/early"
 		if early {
-			reply(&abi.Result{})
+			reply(&abi.Result{}, true)
 		}
 		entered <- struct{}{}
 		<-goOn
@@ -148,9 +148,9 @@ func requireRefused(t *testing.T, addr string) {
 // connections are closed, no goroutine is left.
 func TestShutdownEndsWhatOutlastsTheDrain(t *testing.T) {
 	entered := make(chan struct{}, 2)
-	inv := func(ctx context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(ctx context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 		if ev.Path == "/early" {
-			reply(&abi.Result{})
+			reply(&abi.Result{}, true)
 		}
 		entered <- struct{}{}
 		<-ctx.Done()
@@ -198,7 +198,7 @@ func TestShutdownDoesNotWaitForSilentClients(t *testing.T) {
 func TestNoRequestIsLostBetweenTheDrainAndItsHandler(t *testing.T) {
 	for range 20 {
 		var served atomic.Int32
-		inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 			served.Add(1)
 			return echo(ctx, ref, ev, reply)
 		}
@@ -362,7 +362,7 @@ func TestRefusedUploadIsToldWhy(t *testing.T) {
 // functions that end before, at and after their answers.
 func TestWorkersUnderLoad(t *testing.T) {
 	var running, served atomic.Int32
-	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+	inv := func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 		running.Add(1)
 		defer running.Add(-1)
 		mode := ev.RawQuery
@@ -400,7 +400,7 @@ func TestWorkersUnderLoad(t *testing.T) {
 // block returns calls that run until release.
 func block(n int) (calls []*call, release func()) {
 	goOn := make(chan struct{})
-	s := New(Options{Invoker: invoker(func(context.Context, function.Ref, *abi.Event, func(*abi.Result)) error {
+	s := New(Options{Invoker: invoker(func(context.Context, function.Ref, *abi.Event, function.Reply) error {
 		<-goOn
 		return nil
 	}), Log: slog.New(slog.DiscardHandler)})

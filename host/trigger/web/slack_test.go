@@ -45,9 +45,9 @@ func startSlack(t testing.TB) *slackHost {
 			}
 			return []byte(*h.secret.Load()), nil
 		},
-		Invoker: invoker(func(_ context.Context, _ function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+		Invoker: invoker(func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
 			h.calls.Add(1)
-			reply(&abi.Result{Body: ev.Body})
+			reply(&abi.Result{Body: ev.Body}, false)
 			return nil
 		}),
 	}

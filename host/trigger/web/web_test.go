@@ -26,32 +26,32 @@ import (
 // unless it fails.
 const patience = 20 * time.Second
 
-type invoker func(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error
+type invoker func(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error
 
-func (f invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) (function.Stats, error) {
+func (f invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) (function.Stats, error) {
 	return function.Stats{}, f(ctx, ref, ev, reply)
 }
 
 // answering returns an Invoker that always gives the same answer.
 func answering(res abi.Result) invoker {
-	return func(_ context.Context, _ function.Ref, _ *abi.Event, reply func(*abi.Result)) error {
-		reply(&res)
+	return func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
+		reply(&res, false)
 		return nil
 	}
 }
 
 // failing returns an Invoker that never answers.
 func failing(err error) invoker {
-	return func(context.Context, function.Ref, *abi.Event, func(*abi.Result)) error { return err }
+	return func(context.Context, function.Ref, *abi.Event, function.Reply) error { return err }
 }
 
 // echo answers with what the event said, as a Go function would read it.
-func echo(_ context.Context, ref function.Ref, ev *abi.Event, reply func(*abi.Result)) error {
+func echo(_ context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) error {
 	text := ref.Name + " " + ev.Method + " " + ev.Path + "?" + ev.RawQuery
 	for _, p := range ev.Params {
 		text += " " + p.Name + "=" + p.Value
 	}
-	reply(&abi.Result{Headers: abi.Pairs{{Name: "x-body", Value: strconv.Itoa(len(ev.Body))}}, Body: []byte(text)})
+	reply(&abi.Result{Headers: abi.Pairs{{Name: "x-body", Value: strconv.Itoa(len(ev.Body))}}, Body: []byte(text)}, false)
 	return nil
 }
 
