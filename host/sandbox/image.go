@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -86,6 +87,7 @@ func environ(s *Settings) []string {
 func (img *Image) key() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%d\n%q\n%q\n", snapshotVersion, codeKey(img.digest), img.settings.MemoryMax, img.settings.Name, img.environ)
+	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -155,7 +157,7 @@ func checkExports(m *wasmbin.Module) error {
 	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
 		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
 	}
-	for _, name := range []string{abi.ExportStart, abi.ExportInitialize} {
+	for _, name := range []string{abi.ExportStart, abi.ExportInitialize, abi.ExportWarm} {
 		if t, ok := m.FuncExport(name); m.Exports(name) && (!ok || !t.Equal(void)) {
 			return fmt.Errorf("export %s is not a function without parameters and results", name)
 		}
