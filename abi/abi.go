@@ -23,13 +23,14 @@ const (
 	ImportLog            = "log"
 )
 
-// Names a guest module exports. ExportRandom is optional.
+// Names a guest module exports. ExportRandom and ExportWarm are optional.
 const (
 	ExportMemory     = "memory"
 	ExportServe      = "spore_serve"
 	ExportStart      = "_start"
 	ExportInitialize = "_initialize"
 	ExportRandom     = "spore_random"
+	ExportWarm       = "spore_warm"
 )
 
 // Limits of version 1, in bytes unless the name says otherwise.
@@ -50,4 +51,5 @@ const (
 	TriggerHTTP   = "http"
 	TriggerInvoke = "invoke"
 	TriggerRandom = "random" // the event behind an ExportRandom call
+	TriggerWarmup = "warmup" // a sample event, served before the snapshot is taken
 )

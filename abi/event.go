@@ -82,64 +82,66 @@ func AppendEvent(dst []byte, ev *Event) []byte {
 	return w.finish()
 }
 
-// Decode sets *ev from the frame b and borrows b's bytes. On error *ev is the
-// zero Event.
+// Decode sets *ev from the frame b and borrows b's bytes. Headers are put into
+// the memory of ev.Headers when there is enough of it. On error *ev is the zero
+// Event.
 func (ev *Event) Decode(b []byte) error {
+	room := ev.Headers
 	*ev = Event{}
 	entropy := false
-	err := decodeFields(b, frameEvent, &ev.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameEvent) {
 		switch typ {
 		case eventRequestID:
-			ev.RequestID = readString(data, err)
+			ev.RequestID = r.string(data)
 		case eventDeadline:
-			ev.DeadlineMS = readI64(data, err)
+			ev.DeadlineMS = r.i64(data)
 		case eventResponseDeadline:
-			ev.ResponseDeadlineMS = readI64(data, err)
+			ev.ResponseDeadlineMS = r.i64(data)
 		case eventFunction:
-			ev.Function = readString(data, err)
+			ev.Function = r.string(data)
 		case eventVersion:
-			ev.Version = readString(data, err)
+			ev.Version = r.string(data)
 		case eventTrigger:
-			ev.Trigger = readString(data, err)
+			ev.Trigger = r.string(data)
 		case eventTraceID:
-			ev.TraceID = readString(data, err)
+			ev.TraceID = r.string(data)
 		case eventContentType:
-			ev.ContentType = readString(data, err)
+			ev.ContentType = r.string(data)
 		case eventEntropy:
 			if copy(ev.Entropy[:], data) != EntropySize || len(data) != EntropySize {
-				*err = ErrFieldSize
+				r.err = ErrFieldSize
 			}
 			entropy = true
 		case eventHeaders:
-			ev.Headers = readPairs(data, err)
+			ev.Headers = r.pairs(data, room)
 		case eventMethod:
-			ev.Method = readString(data, err)
+			ev.Method = r.string(data)
 		case eventPath:
-			ev.Path = readString(data, err)
+			ev.Path = r.string(data)
 		case eventRawQuery:
-			ev.RawQuery = readString(data, err)
+			ev.RawQuery = r.string(data)
 		case eventParams:
-			ev.Params = readPairs(data, err)
+			ev.Params = r.pairs(data, nil)
 		case eventClientAddr:
-			ev.ClientAddr = readString(data, err)
+			ev.ClientAddr = r.string(data)
 		case eventBodySize:
-			ev.BodySize = readU32(data, err)
+			ev.BodySize = r.u32(data)
 		case eventBody:
-			ev.Body = readBytes(data, err)
+			ev.Body = r.bytes(data)
 		default:
-			return false
+			ev.Unknown = append(ev.Unknown, Field{typ, data})
 		}
-		return true
-	})
+	}
 	inline := uint64(len(ev.Body)) == uint64(ev.BodySize) && len(ev.Body) <= MaxInlineBody
-	if err == nil && (!entropy || !inline && (len(ev.Body) != 0 || ev.BodySize <= MaxInlineBody)) {
-		err = ErrFieldSize
+	if r.err == nil && (!entropy || !inline && (len(ev.Body) != 0 || ev.BodySize <= MaxInlineBody)) {
+		r.err = ErrFieldSize
 	}
-	if err == nil && ev.BodySize > MaxBody {
-		err = ErrTooLarge
+	if r.err == nil && ev.BodySize > MaxBody {
+		r.err = ErrTooLarge
 	}
-	if err != nil {
+	if r.err != nil {
 		*ev = Event{}
 	}
-	return err
+	return r.err
 }

@@ -33,27 +33,27 @@ func AppendHTTPRequest(dst []byte, req *HTTPRequest) []byte {
 // the zero HTTPRequest.
 func (req *HTTPRequest) Decode(b []byte) error {
 	*req = HTTPRequest{}
-	err := decodeFields(b, frameHTTPRequest, &req.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameHTTPRequest) {
 		switch typ {
 		case httpRequestMethod:
-			req.Method = readString(data, err)
+			req.Method = r.string(data)
 		case httpRequestURL:
-			req.URL = readString(data, err)
+			req.URL = r.string(data)
 		case httpRequestHeaders:
-			req.Headers = readPairs(data, err)
+			req.Headers = r.pairs(data, nil)
 		case httpRequestTimeout:
-			req.TimeoutMS = readU32(data, err)
+			req.TimeoutMS = r.u32(data)
 		case httpRequestBody:
-			req.Body = readBytes(data, err)
+			req.Body = r.bytes(data)
 		default:
-			return false
+			req.Unknown = append(req.Unknown, Field{typ, data})
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*req = HTTPRequest{}
 	}
-	return err
+	return r.err
 }
 
 // HTTPHead comes first on an outbound call's descriptor. Either Kind says why
@@ -88,27 +88,27 @@ func AppendHTTPHead(dst []byte, h *HTTPHead) []byte {
 // zero HTTPHead.
 func (h *HTTPHead) Decode(b []byte) error {
 	*h = HTTPHead{}
-	err := decodeFields(b, frameHTTPHead, &h.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameHTTPHead) {
 		switch typ {
 		case httpHeadStatus:
-			h.Status = readU32(data, err)
+			h.Status = r.u32(data)
 		case httpHeadHeaders:
-			h.Headers = readPairs(data, err)
+			h.Headers = r.pairs(data, nil)
 		case httpHeadKind:
-			kind := readU32(data, err)
+			kind := r.u32(data)
 			if kind > 255 {
-				*err = ErrFieldSize
+				r.err = ErrFieldSize
 			}
 			h.Kind = Kind(kind)
 		case httpHeadMessage:
-			h.Message = readString(data, err)
+			h.Message = r.string(data)
 		default:
-			return false
+			h.Unknown = append(h.Unknown, Field{typ, data})
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*h = HTTPHead{}
 	}
-	return err
+	return r.err
 }

@@ -27,24 +27,24 @@ func AppendLogRecord(dst []byte, rec *LogRecord) []byte {
 // the zero LogRecord.
 func (rec *LogRecord) Decode(b []byte) error {
 	*rec = LogRecord{}
-	err := decodeFields(b, frameLogRecord, &rec.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameLogRecord) {
 		switch typ {
 		case logLevel:
-			rec.Level = int32(readU32(data, err))
+			rec.Level = int32(r.u32(data))
 		case logMessage:
-			rec.Message = readString(data, err)
+			rec.Message = r.string(data)
 		case logAttrs:
-			rec.Attrs = readPairs(data, err)
+			rec.Attrs = r.pairs(data, nil)
 		default:
-			return false
+			rec.Unknown = append(rec.Unknown, Field{typ, data})
 		}
-		return true
-	})
-	if err == nil && len(b) > MaxLogRecord {
-		err = ErrTooLarge
 	}
-	if err != nil {
+	if r.err == nil && len(b) > MaxLogRecord {
+		r.err = ErrTooLarge
+	}
+	if r.err != nil {
 		*rec = LogRecord{}
 	}
-	return err
+	return r.err
 }

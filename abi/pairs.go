@@ -51,22 +51,29 @@ func lower(c byte) byte {
 	return c
 }
 
-// readPairs decodes a field of pairs: u32 length, name, u32 length, value,
-// again and again until the field ends.
-func readPairs(data []byte, err *error) Pairs {
+// pairs decodes a field of pairs: u32 length, name, u32 length, value, again and
+// again until the field ends. Where into has room they are put there.
+func (r *frameReader) pairs(data []byte, into Pairs) Pairs {
 	n, ok := countPairs(data)
 	switch {
 	case !ok || n > MaxPairs:
-		*err = ErrPairs
+		r.err = ErrPairs
 		return nil
 	case n == 0:
-		*err = ErrZeroField
+		r.err = ErrZeroField
 		return nil
 	}
-	pairs := make(Pairs, n)
-	for i := range pairs {
-		pairs[i].Name, data = cutString(data)
-		pairs[i].Value, data = cutString(data)
+	pairs := into[:0]
+	if cap(pairs) < n {
+		pairs = make(Pairs, 0, n)
+	}
+	for len(data) > 0 {
+		end := 4 + int(binary.LittleEndian.Uint32(data))
+		name := borrowString(data[4:end])
+		data = data[end:]
+		end = 4 + int(binary.LittleEndian.Uint32(data))
+		pairs = append(pairs, Pair{name, borrowString(data[4:end])})
+		data = data[end:]
 	}
 	return pairs
 }
@@ -87,9 +94,4 @@ func countPairs(data []byte) (n int, ok bool) {
 		}
 		data = data[4+size:]
 	}
-}
-
-func cutString(data []byte) (string, []byte) {
-	n := 4 + int(binary.LittleEndian.Uint32(data))
-	return borrowString(data[4:n]), data[n:]
 }

@@ -31,25 +31,25 @@ func AppendResult(dst []byte, res *Result) []byte {
 // headers may go on the wire is the trigger's to judge.
 func (res *Result) Decode(b []byte) error {
 	*res = Result{}
-	err := decodeFields(b, frameResult, &res.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameResult) {
 		switch typ {
 		case resultStatus:
-			res.Status = readU32(data, err)
+			res.Status = r.u32(data)
 		case resultContentType:
-			res.ContentType = readString(data, err)
+			res.ContentType = r.string(data)
 		case resultHeaders:
-			res.Headers = readPairs(data, err)
+			res.Headers = r.pairs(data, nil)
 		case resultBody:
-			res.Body = readBytes(data, err)
+			res.Body = r.bytes(data)
 		default:
-			return false
+			res.Unknown = append(res.Unknown, Field{typ, data})
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*res = Result{}
 	}
-	return err
+	return r.err
 }
 
 // Error is a function's own error, sent with send_error. The fields are those
@@ -80,21 +80,21 @@ func AppendError(dst []byte, e *Error) []byte {
 // zero Error.
 func (e *Error) Decode(b []byte) error {
 	*e = Error{}
-	err := decodeFields(b, frameError, &e.Unknown, func(typ uint16, data []byte, err *error) bool {
+	var r frameReader
+	for typ, data := range r.fields(b, frameError) {
 		switch typ {
 		case errorType:
-			e.Type = readString(data, err)
+			e.Type = r.string(data)
 		case errorMessage:
-			e.Message = readString(data, err)
+			e.Message = r.string(data)
 		case errorStack:
-			e.Stack = readString(data, err)
+			e.Stack = r.string(data)
 		default:
-			return false
+			e.Unknown = append(e.Unknown, Field{typ, data})
 		}
-		return true
-	})
-	if err != nil {
+	}
+	if r.err != nil {
 		*e = Error{}
 	}
-	return err
+	return r.err
 }

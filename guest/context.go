@@ -11,28 +11,30 @@ import (
 // Its timer starts only when somebody asks for Done, because most handlers
 // never do and a timer costs more than the rest of a small request.
 type eventContext struct {
-	context.Context // Background
-	deadline        time.Time
+	deadlineMS int64
 
 	once    sync.Once
 	done    chan struct{}
+	timer   *time.Timer
 	expired atomic.Bool // done is closed or about to be
 }
 
-func newContext(ev *Event) context.Context {
-	ctx := context.Background()
+// newContext returns the context of ev, made in c.
+func newContext(ev *Event, c *eventContext) context.Context {
 	if ev.DeadlineMS == 0 {
-		return ctx
+		return context.Background()
 	}
-	return &eventContext{Context: ctx, deadline: time.UnixMilli(ev.DeadlineMS)}
+	*c = eventContext{deadlineMS: ev.DeadlineMS}
+	return c
 }
 
-func (c *eventContext) Deadline() (time.Time, bool) { return c.deadline, true }
+func (c *eventContext) Deadline() (time.Time, bool) { return time.UnixMilli(c.deadlineMS), true }
 
 func (c *eventContext) Done() <-chan struct{} {
 	c.once.Do(func() {
 		c.done = make(chan struct{})
-		time.AfterFunc(time.Until(c.deadline), func() {
+		deadline, _ := c.Deadline()
+		c.timer = time.AfterFunc(time.Until(deadline), func() {
 			c.expired.Store(true)
 			close(c.done)
 		})
@@ -43,8 +45,18 @@ func (c *eventContext) Done() <-chan struct{} {
 // Err is never nil once Done is closed, even when the wall clock was set back in
 // between.
 func (c *eventContext) Err() error {
-	if c.expired.Load() || !time.Now().Before(c.deadline) {
+	if c.expired.Load() || time.Now().UnixMilli() >= c.deadlineMS {
 		return context.DeadlineExceeded
 	}
 	return nil
+}
+
+func (c *eventContext) Value(any) any { return nil }
+
+// stop keeps the timer of an event that is over out of the snapshot, where it
+// would fire in every later event.
+func (c *eventContext) stop() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 }

@@ -10,7 +10,9 @@
 // It is built with the stock toolchain, GOOS=wasip1 GOARCH=wasm go build, and
 // run by `spore serve`. Everything main does before Start happens once, when the
 // function is deployed; every request then starts from that state in a sandbox
-// of its own, and nothing a handler leaves behind is seen by the next one.
+// of its own, and nothing a handler leaves behind is seen by the next one. Warm is
+// for what the first request would otherwise build, OnRestore for what must not be
+// the same in every request.
 //
 // Outside wasip1 the package compiles, so that handlers can be vetted and their
 // logic tested natively; Start then refuses to run.

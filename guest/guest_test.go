@@ -83,7 +83,7 @@ func TestAReportAlwaysFits(t *testing.T) {
 func TestTheContextEndsAtTheEventsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deadline := time.Now().Add(time.Second)
-		ctx := newContext(&Event{DeadlineMS: deadline.UnixMilli()})
+		ctx := newContext(&Event{DeadlineMS: deadline.UnixMilli()}, new(eventContext))
 		at, ok := ctx.Deadline()
 		require.True(t, ok)
 		require.True(t, at.Equal(deadline))
@@ -100,7 +100,7 @@ func TestTheContextEndsAtTheEventsDeadline(t *testing.T) {
 }
 
 func TestWithoutADeadlineTheContextDoesNotEnd(t *testing.T) {
-	ctx := newContext(&Event{})
+	ctx := newContext(&Event{}, new(eventContext))
 	_, ok := ctx.Deadline()
 	require.False(t, ok)
 	require.Nil(t, ctx.Done())

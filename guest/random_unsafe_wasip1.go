@@ -50,7 +50,7 @@ func (g *generator) find() {
 func search(want []uint64) *chacha8 {
 	const runtimeData = 4096 // nothing lives below: address 0 must stay nil
 	var found *chacha8
-	end := uintptr(unsafe.Pointer(unsafe.SliceData(frameBuf))) - unsafe.Sizeof(chacha8{})
+	end := uintptr(unsafe.Pointer(current)) - unsafe.Sizeof(chacha8{})
 	for p := uintptr(runtimeData); p < end; p += 8 {
 		if load(p) != want[0] {
 			continue

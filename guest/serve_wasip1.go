@@ -8,13 +8,20 @@ import (
 	"spore/guest/internal/sys"
 )
 
-// The state of the event being served. In spore every event finds it as Start
-// left it; a host that reuses instances finds it good for one more event.
-var (
-	handler  Handler
-	eventBuf []byte
-	frameBuf []byte
+// room is the memory one event is served in. It is one piece, so that a small
+// request changes one page of it: what a sandbox has changed is copied back
+// afterwards, page by page.
+type room struct {
+	context  eventContext
 	answered bool
+	frame    []byte // where frames to the host are made
+	headers  [16]Pair
+	frames   [15 << 10]byte // the event's, and behind it the answer's
+}
+
+var (
+	handler Handler
+	current *room // of the event being served, or of the next one
 )
 
 // Start says that initialisation is complete and hands over to handle. It does
@@ -22,31 +29,53 @@ var (
 // through spore_serve on a copy. Code after Start and deferred calls never run.
 func Start(handle Handler) {
 	handler = handle
-	eventBuf = make([]byte, 16<<10)
-	frameBuf = make([]byte, 0, 16<<10)
+	prepare()
 	random.find()
-	n := sys.GetNextRequest(eventBuf)
+	n := sys.GetNextRequest(current.frames[:])
 	panic("guest: the host did not freeze the module: " + abi.KindOfErrno(n).String())
+}
+
+// prepare makes the room for the next event. Nothing an event was given is ever
+// used for another: a sample event's strings may live on in the author's globals.
+func prepare() {
+	current = new(room)
+	current.frame = current.frames[:0]
 }
 
 //go:wasmexport spore_serve
 func serve() {
-	ev, err := nextRequest()
-	if err != nil {
+	var ev Event
+	room := current
+	if err := nextRequest(&ev, room); err != nil {
 		panic("guest: " + err.Error())
 	}
 	random.reseed(&ev.Entropy)
-	ctx := newContext(&ev)
-	res, err := call(ctx, ev)
+	res, err := call(newContext(&ev, &room.context), &ev)
 	switch {
-	case answered && err != nil:
+	case room.answered && err != nil:
 		Log(8, "error after the answer was sent", "error", err.Error())
-	case answered:
+	case room.answered:
 	case err != nil:
 		sendError(err)
 	default:
 		send(&res)
 	}
+	if ev.Trigger == abi.TriggerWarmup {
+		room.context.stop()
+		prepare()
+	}
+}
+
+// warm is spore_warm of the ABI: the host calls it once, at deploy, and takes the
+// snapshot when it and the sample events have returned.
+//
+//go:wasmexport spore_warm
+func warm() {
+	for _, f := range warmers {
+		f()
+	}
+	warmers = nil
+	settle()
 }
 
 // randomDraw is spore_random of the ABI: the host calls it twice on fresh
@@ -54,57 +83,64 @@ func serve() {
 //
 //go:wasmexport spore_random
 func randomDraw() int64 {
-	ev, err := nextRequest()
-	if err != nil {
+	var ev Event
+	if err := nextRequest(&ev, current); err != nil {
 		panic("guest: " + err.Error())
 	}
 	random.reseed(&ev.Entropy)
 	return random.draw()
 }
 
-func nextRequest() (ev Event, err error) {
-	answered = false
-	n := sys.GetNextRequest(eventBuf)
-	if int(n) > len(eventBuf) {
-		eventBuf = make([]byte, n)
-		n = sys.GetNextRequest(eventBuf)
+// nextRequest fetches the event into room. A host that does not restore instances
+// finds room good for one more event.
+func nextRequest(ev *Event, room *room) error {
+	room.answered = false
+	buf := room.frames[:]
+	n := sys.GetNextRequest(buf)
+	if int(n) > len(buf) {
+		buf = make([]byte, n)
+		n = sys.GetNextRequest(buf)
+	} else if n > 0 {
+		room.frame = buf[n:n]
 	}
 	if err := sys.Check("get_next_request", n); err != nil {
-		return ev, err
+		return err
 	}
-	if err := ev.Decode(eventBuf[:n]); err != nil {
-		return ev, err
+	ev.Headers = room.headers[:0]
+	if err := ev.Decode(buf[:n]); err != nil {
+		return err
 	}
 	if int(ev.BodySize) > len(ev.Body) {
 		ev.Body = make([]byte, ev.BodySize)
-		n := sys.BodyRead(ev.Body, 0)
-		if err := sys.Check("body_read", n); err != nil {
-			return ev, err
-		}
+		return sys.Check("body_read", sys.BodyRead(ev.Body, 0))
 	}
-	return ev, nil
+	return nil
 }
 
 // call runs the handler and turns its panic into an error with a stack.
-func call(ctx context.Context, ev Event) (res Result, err error) {
+func call(ctx context.Context, ev *Event) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			buf := make([]byte, 16<<10)
 			err = &panicError{value: p, stack: string(buf[:runtime.Stack(buf, false)])}
 		}
 	}()
-	return handler(ctx, ev)
+	for _, f := range restored {
+		f()
+	}
+	return handler(ctx, *ev)
 }
 
 func respond(res *Result) error {
-	if answered {
+	room := current
+	if room.answered {
 		return errAnswered
 	}
-	frameBuf = abi.AppendResult(frameBuf[:0], res)
-	if err := sys.Check("send_response", sys.SendResponse(frameBuf)); err != nil {
+	room.frame = abi.AppendResult(room.frame[:0], res)
+	if err := sys.Check("send_response", sys.SendResponse(room.frame)); err != nil {
 		return err
 	}
-	answered = true
+	room.answered = true
 	return nil
 }
 
@@ -116,6 +152,5 @@ func send(res *Result) {
 
 func sendError(err error) {
 	e := describe(err)
-	frameBuf = abi.AppendError(frameBuf[:0], &e)
-	sys.SendError(frameBuf)
+	sys.SendError(abi.AppendError(current.frame[:0], &e))
 }

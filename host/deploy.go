@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -131,7 +132,11 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
-	digest := identity(spec, wasm)
+	samples, err := readSamples(spec)
+	if err != nil {
+		return nil, h.refused(spec, err)
+	}
+	digest := identity(spec, wasm, samples)
 	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
 		was.live.Image.Touch()
 		kept := *was
@@ -143,7 +148,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	}
 	start := time.Now()
 	var number int // 0, as the log has it, until the version is published
-	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, func() int { return number }))
+	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, samples, func() int { return number }))
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
@@ -200,12 +205,14 @@ func (h *host) module(ctx context.Context, spec *function.Spec) ([]byte, error) 
 	return wasm, nil
 }
 
-// identity is the digest of all that makes a version: the module and every
-// setting but the routes, which belong to the listener.
-func identity(spec *function.Spec, wasm []byte) string {
+// identity is the digest of all that makes a version: the module, every setting
+// but the routes, which belong to the listener, and what the module is warmed up
+// with.
+func identity(spec *function.Spec, wasm []byte, samples []sandbox.Sample) string {
 	s := *spec
-	s.Source, s.Module, s.Routes = "", "", nil
+	s.Source, s.Module, s.Routes, s.Warmup = "", "", nil, nil
 	h := sha256.New()
+	_ = json.NewEncoder(h).Encode(samples)             // a hash and plain data: neither fails
 	fmt.Fprintf(h, "%s\n%#v", sandbox.Digest(wasm), s) // maps print in key order
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -34,6 +34,7 @@ type host struct {
 	engine   *sandbox.Engine
 	sweeping func() // ends taking idle functions out of memory
 	http     *capability.HTTP
+	recorder *recorder // of a local run; nil otherwise
 	registry registry.Registry
 
 	dispatcher *invoke.Dispatcher
@@ -111,14 +112,15 @@ func isLoopback(listen string) bool {
 }
 
 // settings is what a function's image depends on beside its module.
-func (h *host) settings(spec *function.Spec, version func() int) sandbox.Settings {
+func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, version func() int) sandbox.Settings {
 	return sandbox.Settings{
 		Name:        spec.Name,
 		MemoryMax:   spec.Limits.Memory,
 		InitTimeout: spec.Limits.InitTimeout,
 		Env:         spec.Env,
+		Warmup:      samples,
 		Capabilities: sandbox.Capabilities{
-			HTTP:   h.http.For(*spec).Do,
+			HTTP:   h.recorder.listen(h.http.For(*spec).Do),
 			Secret: h.secret(*spec),
 			Log:    h.guestLog(spec.Name, version),
 		},

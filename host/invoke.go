@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +32,7 @@ type invokeOptions struct {
 	hostURL     string
 	path        string
 	local       bool
+	record      bool
 	json        bool
 }
 
@@ -41,7 +44,8 @@ func newInvoke() *cobra.Command {
 		Long: "Invoke sends an event to the running host, through the function's route, or with --local\n" +
 			"runs the function in this process and prints its logs and REPORT line too. With --slack it\n" +
 			"signs and sends the form that Slack would send for that command, and prints the reply as\n" +
-			"Slack would show it.",
+			"Slack would show it. With --record the outbound calls of a local run are written beside the\n" +
+			"event's file, where warmup finds them.",
 		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
 			"  spore invoke stats --slack \"/stats members\"\n" +
 			"  echo hi | spore invoke hello --local -e -",
@@ -55,6 +59,9 @@ func newInvoke() *cobra.Command {
 			if err != nil {
 				return explainMissing(err)
 			}
+			if opt.record && (!opt.local || opt.event == "" || opt.event == "-") {
+				return &usageError{errors.New("--record needs --local and an event file, beside which the recording is written")}
+			}
 			return runInvoke(cmd, cfg, args[0], opt)
 		},
 	}
@@ -65,6 +72,7 @@ func newInvoke() *cobra.Command {
 	f.StringVar(&opt.hostURL, "host", "", "base URL of the host (default: listen of functions.toml)")
 	f.StringVar(&opt.path, "path", "", "the request's path, where the function has several routes or parameters")
 	f.BoolVar(&opt.local, "local", false, "run the function in this process instead")
+	f.BoolVar(&opt.record, "record", false, "with --local and -e FILE: write the outbound calls to the recording beside FILE, for warmup")
 	f.BoolVar(&opt.json, "json", false, "print JSON")
 	return cmd
 }
@@ -86,11 +94,12 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 	if err != nil {
 		return err
 	}
-	send := sendToHost
+	var a *answer
 	if opt.local {
-		send = runLocally
+		a, err = runLocally(cmd, cfg, spec, req, opt)
+	} else {
+		a, err = sendToHost(cmd, cfg, spec, req)
 	}
-	a, err := send(cmd, cfg, spec, req)
 	if err != nil {
 		return err
 	}
@@ -223,7 +232,7 @@ func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 
 // runLocally deploys the one function in this process and gives it the event.
 // A signature is not checked: nobody else can have sent it.
-func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
+func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request, opt invokeOptions) (*answer, error) {
 	errOut := cmd.ErrOrStderr()
 	log, writer, redact := newLogger("text", errOut)
 	defer background(writer.Run)()
@@ -234,27 +243,36 @@ func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 	defer h.close()
 	one := *cfg
 	one.Functions = []function.Spec{*spec}
+	if opt.record {
+		h.recorder = &recorder{}
+		one.Functions[0].Warmup = nil // it may not pass before there is a recording
+	}
 	stop := progress(errOut, "building and preparing "+spec.Name)
 	err = h.deploy(cmd.Context(), &one)
 	stop()
 	if err != nil {
 		return nil, err
 	}
-	return h.invokeLocal(cmd.Context(), spec.Name, req)
+	a, err := h.invokeLocal(cmd.Context(), spec.Name, req)
+	if err != nil || !opt.record {
+		return a, err
+	}
+	path := recordingOf(opt.event)
+	if err := h.recorder.save(path); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(errOut, "calls recorded in "+path+"; answers may hold secrets, so look before you keep it")
+	return a, nil
 }
 
 func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) (*answer, error) {
-	body, err := io.ReadAll(req.Body)
+	ev, err := eventOf(req)
 	if err != nil {
 		return nil, err
 	}
-	ev := &abi.Event{RequestID: web.NewRequestID(), Trigger: abi.TriggerInvoke, ContentType: req.Header.Get("Content-Type"),
-		Method: req.Method, Path: req.URL.EscapedPath(), RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	for key := range req.Header {
-		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
-	}
+	ev.RequestID, ev.Trigger = web.NewRequestID(), abi.TriggerInvoke
 	a := &answer{RequestID: ev.RequestID, Headers: map[string]string{}}
-	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, ev, func(res *abi.Result, _ bool) {
+	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result, _ bool) {
 		a.Status, a.Body = int(res.Status), string(res.Body)
 		if a.Status == 0 {
 			a.Status = http.StatusOK
@@ -270,6 +288,20 @@ func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) 
 		return nil, err
 	}
 	return a, nil
+}
+
+// eventOf returns the event that req would be behind a listener.
+func eventOf(req *http.Request) (abi.Event, error) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return abi.Event{}, err
+	}
+	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
+		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
+	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
+		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
+	}
+	return ev, nil
 }
 
 func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {

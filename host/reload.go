@@ -50,6 +50,9 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		w.files[cfg.Secrets.File] = true
 	}
 	for _, f := range cfg.Functions {
+		for _, path := range f.Warmup {
+			w.files[path], w.files[recordingOf(path)] = true, true
+		}
 		if f.Module != "" {
 			w.files[f.Module] = true
 			continue

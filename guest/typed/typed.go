@@ -17,10 +17,10 @@ import (
 )
 
 // Start says that initialisation is complete and answers every event with
-// handle, as guest.Start does. It does not return. Before, it has encoding/json
-// learn the types In and Out, so that the snapshot knows them.
+// handle, as guest.Start does. It does not return. It registers with guest.Warm
+// that encoding/json learns the types In and Out, so that the snapshot knows them.
 func Start[In, Out any](handle func(ctx context.Context, in In) (Out, error)) {
-	warm[In, Out]()
+	guest.Warm(warm[In, Out])
 	guest.Start(Handler(handle))
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"spore/abi"
 	"spore/host/function"
 )
 
@@ -142,7 +143,7 @@ func readFunctions(t *table, base string, secretSource bool) []function.Spec {
 	return specs
 }
 
-// checkFiles reports the directories and modules that are not there.
+// checkFiles reports the directories, modules and sample events that are not there.
 func checkFiles(cfg *Config, found *problems) {
 	for _, spec := range cfg.Functions {
 		key := join("function", spec.Name)
@@ -151,6 +152,16 @@ func checkFiles(cfg *Config, found *problems) {
 		}
 		if info, err := os.Stat(spec.Module); spec.Module != "" && (err != nil || !info.Mode().IsRegular()) {
 			found.add(join(key, "module"), "no file at "+spec.Module, "build it with spore build")
+		}
+		for i, path := range spec.Warmup {
+			at := fmt.Sprintf("%s[%d]", join(key, "warmup"), i)
+			info, err := os.Stat(path)
+			switch {
+			case err != nil || !info.Mode().IsRegular():
+				found.add(at, "no file at "+path, "warmup names files with sample events, as for spore invoke -e")
+			case info.Size() > abi.MaxBody:
+				found.add(at, fmt.Sprintf("%s is over the limit of %d bytes for an event's body", path, abi.MaxBody), "")
+			}
 		}
 	}
 }

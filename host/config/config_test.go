@@ -83,6 +83,7 @@ func TestFullFile(t *testing.T) {
 			{Scheme: "http", Host: "::1", Port: "80"},
 		},
 		Secrets: []string{"STATS_API_TOKEN"},
+		Warmup:  []string{"/etc/spore/modules/stats/events/members.form", "/srv/samples/b.json"},
 	}, stats)
 }
 
@@ -137,6 +138,21 @@ func TestLoad(t *testing.T) {
 			{3, "function.a.timeout", `"1" is not a duration`, `write it like "250ms", "10s" or "1m30s"`},
 			{5, "function.b.module", "no file at " + filepath.Join(dir, "src"), "build it with spore build"},
 			{7, "function.c.source", "no directory at " + filepath.Join(dir, "m.wasm"), "source names the directory of a Go main package"},
+		}, problems.Problems)
+	})
+	t.Run("reports samples that are missing or too large", func(t *testing.T) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "small.json"), nil, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "large.json"), nil, 0o600))
+		require.NoError(t, os.Truncate(filepath.Join(dir, "large.json"), 6<<20+1))
+		write(t, "[function.a]\nsource = 'src'\nwarmup = ['small.json',\n'none.json',\n'large.json', 'src']\n")
+		_, err := Load(path)
+		var problems *Error
+		require.ErrorAs(t, err, &problems)
+		const hint = "warmup names files with sample events, as for spore invoke -e"
+		require.Equal(t, []Problem{
+			{4, "function.a.warmup[1]", "no file at " + filepath.Join(dir, "none.json"), hint},
+			{5, "function.a.warmup[2]", filepath.Join(dir, "large.json") + " is over the limit of 6291456 bytes for an event's body", ""},
+			{5, "function.a.warmup[3]", "no file at " + filepath.Join(dir, "src"), hint},
 		}, problems.Problems)
 	})
 	t.Run("says that the file itself is missing", func(t *testing.T) {

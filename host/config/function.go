@@ -38,7 +38,8 @@ func (t functionTable) read(name string, routes *routeSet) function.Spec {
 	for _, r := range t.tables("route") {
 		spec.Routes = append(spec.Routes, t.route(r, spec.Secrets, routes))
 	}
-	t.done("warmup", "schedule", "watch", "queue", "retry", "kv", "alias")
+	spec.Warmup = t.warmup(spec.Routes)
+	t.done("schedule", "watch", "queue", "retry", "kv", "alias")
 	return spec
 }
 
@@ -157,6 +158,28 @@ func (t functionTable) secrets() []string {
 		names = append(names, name)
 	})
 	return names
+}
+
+// maxWarmup bounds the sample events of a function: each is run at every deploy.
+const maxWarmup = 16
+
+// warmup reads the sample events. Like spore invoke, they use the first route.
+func (t functionTable) warmup(routes []function.Route) []string {
+	var paths []string
+	t.list("warmup", func(at, path string) {
+		path = absolute(t.base, path)
+		if slices.Contains(paths, path) {
+			t.problem(at, "is named twice", "remove one")
+		}
+		paths = append(paths, path)
+	})
+	switch {
+	case len(paths) > maxWarmup:
+		t.problem("warmup", fmt.Sprintf("has %d sample events", len(paths)), fmt.Sprintf("use at most %d", maxWarmup))
+	case len(paths) > 0 && len(routes) > 0 && strings.Contains(routes[0].Path, "{"):
+		t.problem("warmup", "samples are sent through the first route, and "+routes[0].Path+" has parameters", "put a route without parameters first")
+	}
+	return paths
 }
 
 // isFunctionName reports whether name is [a-z][a-z0-9-]{0,62}: a DNS label, so

@@ -25,6 +25,7 @@ type Spec struct {
 	HTTP        []Origin // outbound grants, public addresses only
 	HTTPPrivate []Origin // outbound grants for which private addresses are meant
 	Secrets     []string // names this function may read
+	Warmup      []string // absolute paths of sample events, served before the snapshot is taken
 }
 
 // Ref names a version of a function. Version 0 means whichever is live.

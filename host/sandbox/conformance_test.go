@@ -175,6 +175,7 @@ func TestRefusedModules(t *testing.T) {
 		"a memory called spore_random":        {handmade{exports: map[string]string{"spore_random": "memory"}}.bytes(), "export spore_random"},
 		"a memory as the second start export": {handmade{exports: map[string]string{"_initialize": "memory"}}.bytes(), "one of _start and _initialize"},
 		"spore_random without a result":       {handmade{exports: map[string]string{"spore_random": "serve"}}.bytes(), "export spore_random"},
+		"spore_warm with a result":            {handmade{exports: map[string]string{"spore_warm": "random"}}.bytes(), "export spore_warm"},
 		"an imported memory":                  {handmade{imports: [][]byte{cat(str("env"), str("memory"), []byte{2, 0, 1})}}.bytes(), `import "env"."memory" is not a function`},
 		"an imported table":                   {handmade{imports: [][]byte{cat(str("env"), str("table"), []byte{1, 0x70, 0, 1})}}.bytes(), `import "env"."table" is not a function`},
 		"an imported global":                  {handmade{imports: [][]byte{cat(str("env"), str("g"), []byte{3, 0x7f, 0})}}.bytes(), `import "env"."g" is not a function`},

@@ -158,6 +158,7 @@ type Settings struct {
 	MemoryMax   int64             // bytes, a multiple of 64 KiB
 	InitTimeout time.Duration     // for everything before the first get_next_request
 	Env         map[string]string // the guest's environment, whole
+	Warmup      []Sample          // served in this order before the snapshot is taken
 	Capabilities
 }
 

@@ -21,6 +21,10 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 	}
 	res := img.newResident(p, pristine)
 	if isCommand(m) {
+		if len(img.settings.Warmup) > 0 {
+			pristine.close()
+			return nil, &function.Error{Kind: abi.Invalid, Op: "warm up", Err: errors.New("a plain WASI command starts anew in every request; take warmup out of functions.toml")}
+		}
 		pristine.Command = true
 		pristine.Note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler)"
 		return res, nil
@@ -66,13 +70,17 @@ func initialMemory(m *wasmbin.Module) (*snapshot, error) {
 	return &snapshot{snapshotHeader: snapshotHeader{Size: uint64(len(memory))}, memory: b}, nil
 }
 
-// freeze runs the module up to its first get_next_request and copies its state.
+// freeze runs the module up to its first get_next_request, warms it up and copies
+// its state.
 func (res *resident) freeze(ctx context.Context) (*snapshot, error) {
 	inst, err := res.boot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer inst.close()
+	if err := inst.warmUp(ctx); err != nil {
+		return nil, err
+	}
 	return inst.take()
 }
 

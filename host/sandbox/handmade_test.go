@@ -14,6 +14,7 @@ import (
 type handmade struct {
 	init     []step // before get_next_request; the call that freezes is added
 	serve    []step
+	warm     []step // export spore_warm, which does this; nil for no export
 	data     map[uint32][]byte
 	globals  [][]byte          // items of the global section
 	imports  [][]byte          // further items of the import section, none of them functions
@@ -26,7 +27,7 @@ type handmade struct {
 	noInit   bool              // main returns without asking for a request
 	names    map[string]string // import names to use instead
 	types    map[string]string // parameters of imports to use instead
-	exports  map[string]string // exports to add or change ("memory", "start", "serve", "random", "global"), or take away ("")
+	exports  map[string]string // exports to add or change ("memory", "start", "serve", "random", "warm", "global"), or take away ("")
 }
 
 // step is one call, or instructions: its arguments, and the result it must have.
@@ -72,7 +73,7 @@ var imports = []hostFunc{
 
 func (m handmade) functions() []hostFunc {
 	list := slices.Clone(imports)
-	for _, s := range slices.Concat(m.init, m.serve) {
+	for _, s := range slices.Concat(m.init, m.serve, m.warm) {
 		f := hostFunc{s.fn, wasi[s.fn]}
 		if _, ok := wasi[s.fn]; ok && !slices.Contains(list, f) {
 			list = append(list, f)
@@ -206,9 +207,12 @@ func (m handmade) exportSection(first int) (items [][]byte) {
 	if m.random != 0 {
 		exports[abi.ExportRandom] = "random"
 	}
+	if m.warm != nil {
+		exports[abi.ExportWarm] = "warm"
+	}
 	maps.Copy(exports, m.exports)
 	things := map[string][]byte{"memory": {2, 0}, "global": {3, 0}}
-	for i, name := range []string{"start", "serve", "random"} {
+	for i, name := range []string{"start", "serve", "random", "warm"} {
 		things[name] = append([]byte{0}, leb(first+i)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(exports)) {
@@ -242,13 +246,13 @@ func (m handmade) bytes() []byte {
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
-		section(3, vec(append([][]byte{leb(first), leb(first), leb(first + 1)}, slices.Repeat([][]byte{leb(first)}, m.copies)...)...)),
+		section(3, vec(append([][]byte{leb(first), leb(first), leb(first + 1), leb(first)}, slices.Repeat([][]byte{leb(first)}, m.copies)...)...)),
 		optional(4, m.table),
 		section(5, []byte{1, 0, max(1, m.min)}),
 		section(6, vec(m.globals...)),
 		section(7, vec(m.exportSection(first)...)),
 		optional(9, m.elements),
-		section(10, vec(append([][]byte{body(start), serve, body(random)}, slices.Repeat([][]byte{serve}, m.copies)...)...)),
+		section(10, vec(append([][]byte{body(start), serve, body(random), body(m.code(m.warm))}, slices.Repeat([][]byte{serve}, m.copies)...)...)),
 		section(11, vec(m.dataSection()...)))
 }
 

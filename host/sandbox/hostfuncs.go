@@ -24,12 +24,7 @@ type hostFunc struct {
 
 // hostModules lists everything a guest may import, by module and name.
 func hostModules() map[string]map[string]hostFunc {
-	yield := func(r *run, _ guestMemory, _ []uint64) uint64 { return uint64(r.yield()) }
-	return map[string]map[string]hostFunc{
-		abi.Module:          sporeFuncs(),
-		wasiModule:          wasiFuncs(),
-		wasmbin.YieldModule: {wasmbin.Yield: {"", "I", yield}},
-	}
+	return map[string]map[string]hostFunc{abi.Module: sporeFuncs(), wasiModule: wasiFuncs()}
 }
 
 // sporeFuncs is the ABI of this package's guests: abi/README.md, section imports.
@@ -54,8 +49,16 @@ func sporeFuncs() map[string]hostFunc {
 	}
 }
 
-// instantiate registers every host module with the runtime.
+// instantiateHostModules registers everything a rewritten module imports with the
+// runtime.
 func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
+	// What a yield takes is the guest's own time: the price of being stoppable.
+	yield := api.GoFunc(func(ctx context.Context, stack []uint64) { stack[0] = uint64(ctx.(*run).yield(stack)) })
+	b := rt.NewHostModuleBuilder(wasmbin.YieldModule)
+	b.NewFunctionBuilder().WithGoFunction(yield, nil, types[api.ValueType]("I")).Export(wasmbin.Yield)
+	if _, err := b.Instantiate(ctx); err != nil {
+		return fmt.Errorf("instantiate host module %s: %w", wasmbin.YieldModule, err)
+	}
 	for module, funcs := range hostModules() {
 		b := rt.NewHostModuleBuilder(module)
 		for name, fn := range funcs {
@@ -107,7 +110,6 @@ func types[T ~byte](signature string) []T {
 // all of it at once.
 func checkImports(m *wasmbin.Module) error {
 	offered := hostModules()
-	delete(offered, wasmbin.YieldModule)
 	var wrong []string
 	for _, im := range m.Imports {
 		fn, ok := offered[im.Module][im.Name]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,10 +20,12 @@ import (
 
 const (
 	wasmPage = 64 << 10
-	// fuelSlice is how many loop iterations or calls a guest runs between two yields:
-	// 30-100 us of ordinary code, so that a deadline or the collector waits no
-	// longer, and a yield's cost stays below one per cent.
-	fuelSlice = 10_000
+	// fuelSlice is how much fuel a guest has between two yields. JSON work yields
+	// every 13 us, because a function is charged for all its code and runs only
+	// some; a loop of one instruction every 370 us, one of loads that miss every
+	// cache every 6 ms. A yield costs 0.3 us. The limit on the call stack is seen
+	// at yields, and longer slices let a hostile guest overrun it further.
+	fuelSlice = 300_000
 )
 
 // Image is a prepared version of a function. At rest it is its settings and the
@@ -84,6 +87,7 @@ func environ(s *Settings) []string {
 func (img *Image) key() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%d\n%q\n%q\n", snapshotVersion, codeKey(img.digest), img.settings.MemoryMax, img.settings.Name, img.environ)
+	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -155,7 +159,7 @@ func checkExports(m *wasmbin.Module) error {
 	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
 		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
 	}
-	for _, name := range []string{abi.ExportStart, abi.ExportInitialize} {
+	for _, name := range []string{abi.ExportStart, abi.ExportInitialize, abi.ExportWarm} {
 		if t, ok := m.FuncExport(name); m.Exports(name) && (!ok || !t.Equal(void)) {
 			return fmt.Errorf("export %s is not a function without parameters and results", name)
 		}

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -30,6 +31,8 @@ var (
 	errReported = errors.New("reported an error")
 	errDeadline = errors.New("deadline exceeded")
 	errEnded    = errors.New("the host is stopping")
+
+	errRecursion = fmt.Errorf("the call stack is over %d KiB; look for recursion without end", maxCallStack>>10)
 )
 
 // exitError is the guest's proc_exit.
@@ -60,6 +63,9 @@ type run struct {
 	guestErr *abi.Error
 	misused  bool     // a call out of order
 	command  *command // nil: a guest runs
+
+	fn    api.Function // entered
+	stack callStack    // of fn; since the first yield
 
 	output output
 	calls  callTable
@@ -102,12 +108,19 @@ func (r *run) checkTime(now int64) {
 const quantum = int64(time.Millisecond)
 
 // yield is called by the guest every time its fuel is used up: it ends a run that
-// is over its deadline, and lets others run when this one has had its quantum.
-// Calling Go code at all is what lets the collector stop this goroutine.
-func (r *run) yield() int64 {
+// is over its deadline, and a recursion, and lets others run when this one has had
+// its quantum. Calling Go code at all is what lets the collector stop this
+// goroutine. args is the engine's view of its stack.
+func (r *run) yield(args []uint64) int64 {
 	r.deliver(true)
 	now := r.img.engine.elapsed()
 	r.checkTime(now)
+	if !r.stack.known {
+		r.stack = callStackOf(r.fn)
+	}
+	if r.stack.used(args) > maxCallStack {
+		panic(errRecursion)
+	}
 	if now-r.thread.since > quantum {
 		r.giveWay()
 	}
@@ -138,6 +151,7 @@ func (r *run) outOfOrder() int32 {
 // enter calls an exported function of the instance and classifies what came of
 // it. The run is pinned, and still is afterwards.
 func (r *run) enter(fn api.Function, stack []uint64) error {
+	r.fn, r.stack = fn, callStack{}
 	err := fn.CallWithStack(r, stack)
 	r.stop()
 	if r.calls.open != nil {
@@ -163,6 +177,8 @@ func (r *run) classify(err error) error {
 		kind, cause = abi.Deadline, errDeadline
 	case errors.Is(err, errEnded):
 		kind, cause = abi.NotReady, errEnded
+	case errors.Is(err, errRecursion):
+		kind, cause = abi.Trapped, errRecursion
 	case errors.Is(err, errOutput):
 		kind, cause = abi.TooLarge, errOutput
 	case r.inst.memory.refused:

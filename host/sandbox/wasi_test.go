@@ -170,7 +170,7 @@ func TestOneWriteTakes64KiB(t *testing.T) {
 }
 
 // TestALoopOfHostCallsEndsAtTheDeadline spends all its time in host functions,
-// where no loop head of the guest looks at the clock: each call writes 32 MiB of
+// where no check of the guest's looks at the clock: each call writes 32 MiB of
 // short lines.
 func TestALoopOfHostCallsEndsAtTheDeadline(t *testing.T) {
 	const lines, vectors, count = 0x1000, 0xa000, 1024

@@ -1,32 +1,36 @@
 package wasmbin
 
-// The opcodes the rewriter acts on or looks for.
+// The opcodes the rewriter acts on, writes, or looks for.
 const (
 	opUnreachable   = 0x00
+	opNop           = 0x01
 	opBlock         = 0x02
 	opLoop          = 0x03
 	opIf            = 0x04
 	opElse          = 0x05
 	opEnd           = 0x0b
+	opBr            = 0x0c
+	opBrIf          = 0x0d
 	opBrTable       = 0x0e
 	opCall          = 0x10
 	opCallIndirect  = 0x11
 	opLocalGet      = 0x20
 	opLocalSet      = 0x21
 	opLocalTee      = 0x22
-	opI32ShrU       = 0x76
-	opI64ExtendI32U = 0xad
 	opGlobalGet     = 0x23
 	opGlobalSet     = 0x24
 	opTableSet      = 0x26
 	opI32Const      = 0x41
 	opI64Const      = 0x42
-	opI64LtS        = 0x53
+	opI64GeS        = 0x59
+	opI32ShrU       = 0x76
 	opI64Sub        = 0x7d
+	opI64ExtendI32U = 0xad
 	opRefFunc       = 0xd2
 	opMisc          = 0xfc
 	opSIMD          = 0xfd
 	blockEmpty      = 0x40
+	typeEmpty       = -64 // blockEmpty as a signed number
 	miscMemInit     = 8
 	miscDataDrop    = 9
 	miscMemCopy     = 10
@@ -43,7 +47,8 @@ const (
 type instr struct {
 	op      byte
 	sub     uint32 // opMisc and opSIMD
-	index   uint32 // of what checkIndex looks at
+	index   uint32 // of a function, type, global, local or label
+	value   int64  // of opI32Const; a block's type, negative when it is not an index
 	targets int    // of a branch
 	start   int    // of the opcode, in the reader's data
 	end     int    // after the immediates
@@ -55,15 +60,16 @@ func next(r *reader) instr {
 	in := instr{start: r.pos}
 	in.op = r.byte()
 	switch op := in.op; {
-	case op <= 0x01 || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
+	case op <= opNop || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
 	case op >= opBlock && op <= opIf:
-		in.index = blockType(r)
+		in.value = blockType(r)
+		in.index = uint32(max(in.value, 0)) // type 0 exists in every module that has a function
 		if op == opIf {
 			in.targets = 1
 		}
-	case op == 0x0c || op == 0x0d: // br, br_if
+	case op == opBr || op == opBrIf:
 		in.targets = 1
-		r.u32()
+		in.index = r.u32()
 	case op == opBrTable:
 		in.targets = r.count(maxBrTable, "branch targets")
 		for range in.targets + 1 {
@@ -88,7 +94,7 @@ func next(r *reader) instr {
 	case op == 0x3f || op == 0x40: // memory.size, memory.grow
 		r.u32()
 	case op == opI32Const:
-		r.signed(32)
+		in.value = r.signed(32)
 	case op == opI64Const:
 		r.signed(64)
 	case op == 0x43: // f32.const
@@ -136,21 +142,19 @@ func proposal(op byte) string {
 	return ""
 }
 
-// blockType reads a block's type and returns its index, or 0 for one without:
-// type 0 exists in every module that has a function.
-func blockType(r *reader) uint32 {
+// blockType reads a block's type: an index, or a negative number.
+func blockType(r *reader) int64 {
 	if r.pos < len(r.data) && r.data[r.pos] == blockEmpty {
 		r.pos++
-		return 0
+		return typeEmpty
 	}
 	start := r.pos
 	t := r.signed(33)
-	if t >= 0 {
-		return uint32(t)
+	if t < 0 {
+		r.pos = start
+		r.valueType()
 	}
-	r.pos = start
-	r.valueType()
-	return 0
+	return t
 }
 
 // checkIndex refuses an index beyond what the module has, or a function with that
@@ -218,6 +222,23 @@ func (in instr) changesTables() bool {
 // isBulk reports whether in works on as many bytes as its last operand says.
 func (in instr) isBulk() bool {
 	return in.op == opMisc && (in.sub == miscMemCopy || in.sub == miscMemFill)
+}
+
+// isJoin reports whether ways through the code part or meet at in.
+func (in instr) isJoin() bool {
+	switch in.op {
+	case opLoop, opIf, opElse, opEnd, opBr, opBrIf, opBrTable:
+		return true
+	}
+	return false
+}
+
+// branchTable calls visit with every label of a br_table, the default's last.
+func (in instr) branchTable(src []byte, visit func(depth uint32)) {
+	r := &reader{data: src[:in.end], pos: in.start + 1}
+	for range r.u32() + 1 {
+		visit(r.u32())
+	}
 }
 
 // walk decodes the body of a function with so many locals, after these, and hands

@@ -1,6 +1,9 @@
 package wasmbin
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // privatePrefix begins the names the rewriter adds.
 const privatePrefix = "spore:"
@@ -8,7 +11,7 @@ const privatePrefix = "spore:"
 // Names in a rewritten module.
 const (
 	YieldModule = "spore:host"  // import module of Yield
-	Yield       = "yield"       // () -> i64: called when the fuel is used up, returns new fuel
+	Yield       = "yield"       // () -> i64: called when the fuel is below zero, returns new fuel
 	StartExport = "spore:start" // the module's start function, when it has one
 	// GlobalExport and a number from zero name the mutable globals, fuel included.
 	GlobalExport = privatePrefix + "g"
@@ -23,7 +26,7 @@ type Options struct {
 // Rewritten is a module made ready for the sandbox.
 type Rewritten struct {
 	Wasm     []byte
-	Skeleton []byte // the same with empty function bodies: all an engine needs to find Wasm's compiled code
+	Skeleton []byte // Wasm with the code of every function replaced by a trap: all an engine needs to find Wasm's compiled code
 }
 
 // Rewrite returns the module with
@@ -31,39 +34,27 @@ type Rewritten struct {
 //     Module.Data into memory and calls StartExport;
 //   - every mutable global exported, so that it can be saved and set;
 //   - a bound on the table;
-//   - fuel: a global that counts down and calls Yield below zero, because native
-//     code cannot be interrupted from outside. It is charged one at every loop
-//     head and at the entry of every function that calls another, and by length
-//     for the bulk memory instructions;
+//   - fuel: a global that counts down, about one for each instruction, and calls
+//     Yield below zero, because native code cannot be interrupted from outside.
+//     fuel.go says what is charged where;
 //   - custom sections dropped.
 //
 // Yield is a further imported function, so the index of every function the
-// module defines goes up by one.
+// module defines goes up by one. Behind them stands one function of spore's own.
 func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 	if m.MemoryMin > opt.MemoryPages {
 		return nil, &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
 			strconv.Itoa(int(opt.MemoryPages)*64) + " KiB; raise memory in functions.toml"}
 	}
 	w := &rewriter{m: m, opt: opt, out: &Rewritten{}}
-	b := []byte("\x00asm\x01\x00\x00\x00")
-	b = appendSection(b, sectionType, w.types())
-	b = appendSection(b, sectionImport, w.imports())
-	b = appendSection(b, sectionFunction, w.functions())
-	if len(m.tables) > 0 {
-		b = appendSection(b, sectionTable, w.tables())
-	}
-	b = appendSection(b, sectionMemory, w.memory())
-	b = appendSection(b, sectionGlobal, w.globals())
-	b = appendSection(b, sectionExport, w.exports())
-	if m.elems != nil {
-		b = appendSection(b, sectionElement, w.elements())
-	}
-	b = b[:len(b):len(b)]
-	w.out.Wasm = appendSection(b, sectionCode, w.code())
-	w.out.Skeleton = appendSection(b, sectionCode, w.emptyCode())
+	w.profile()
+	code := w.code()
+	head := w.head()
 	if w.err != nil {
 		return nil, w.err
 	}
+	w.out.Wasm = appendSection(slices.Clone(head), sectionCode, code)
+	w.out.Skeleton = appendSection(head, sectionCode, skeleton(len(m.bodies)+1))
 	return w.out, nil
 }
 
@@ -73,14 +64,43 @@ type rewriter struct {
 	out *Rewritten
 	err error
 
-	saved  []uint32 // indices of the mutable globals
-	locals uint64   // of all functions so far
+	saved    []uint32  // indices of the mutable globals, fuel included
+	profiles []profile // of the functions, by body
+	setBy    []int     // by local: the last function, from 1, that was seen to set it
+}
+
+// head returns all that stands before the code.
+func (w *rewriter) head() []byte {
+	b := []byte("\x00asm\x01\x00\x00\x00")
+	b = appendSection(b, sectionType, w.types())
+	b = appendSection(b, sectionImport, w.imports())
+	b = appendSection(b, sectionFunction, w.functions())
+	if len(w.m.tables) > 0 {
+		b = appendSection(b, sectionTable, w.tables())
+	}
+	b = appendSection(b, sectionMemory, w.memory())
+	b = appendSection(b, sectionGlobal, w.globals())
+	b = appendSection(b, sectionExport, w.exports())
+	if w.m.elems != nil {
+		b = appendSection(b, sectionElement, w.elements())
+	}
+	return b
+}
+
+// skeleton is a code section of n functions that only trap.
+func skeleton(n int) []byte {
+	b := appendU32(nil, uint32(n))
+	for range n {
+		b = append(b, 3, 0, opUnreachable, opEnd) // size, locals, code
+	}
+	return b
 }
 
 func (w *rewriter) types() []byte {
-	b := appendU32(nil, uint32(len(w.m.types)+1))
+	b := appendU32(nil, uint32(len(w.m.types)+2))
 	b = append(b, w.m.typeBytes...)
-	return append(b, 0x60, 0, 1, byte(I64)) // Yield's
+	b = append(b, 0x60, 0, 1, byte(I64)) // Yield's
+	return append(b, 0x60, 0, 0)         // refill's
 }
 
 func (w *rewriter) imports() []byte {
@@ -102,11 +122,11 @@ func (w *rewriter) shift(index uint32) uint32 {
 }
 
 func (w *rewriter) functions() []byte {
-	b := appendU32(nil, uint32(len(w.m.funcs)))
+	b := appendU32(nil, uint32(len(w.m.funcs)+1))
 	for _, t := range w.m.funcs {
 		b = appendU32(b, t)
 	}
-	return b
+	return appendU32(b, uint32(len(w.m.types)+1)) // refill's
 }
 
 func (w *rewriter) tables() []byte {
@@ -231,47 +251,41 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 }
 
 func (w *rewriter) code() []byte {
-	b := appendU32(nil, uint32(len(w.m.bodies)))
+	b := appendU32(nil, uint32(len(w.m.bodies)+1))
 	var scratch []byte
 	for i, body := range w.m.bodies {
-		scratch = w.function(scratch[:0], i, body)
-		b = append(appendU32(b, uint32(len(scratch))), scratch...)
 		if w.err != nil {
 			return nil
 		}
+		scratch = w.function(scratch[:0], i, body)
+		b = append(appendU32(b, uint32(len(scratch))), scratch...)
 	}
-	return b
-}
-
-// emptyCode is a code section whose functions do nothing but trap.
-func (w *rewriter) emptyCode() []byte {
-	b := appendU32(nil, uint32(len(w.m.bodies)))
-	for range w.m.bodies {
-		b = append(b, 3, 0, opUnreachable, opEnd)
-	}
-	return b
+	refill := w.refill()
+	return append(appendU32(b, uint32(len(refill))), refill...)
 }
 
 // function appends one body: locals, then the instructions with indices shifted
 // and fuel charged.
 func (w *rewriter) function(b []byte, index int, body body) []byte {
+	p := &w.profiles[index]
 	r := &reader{data: body.bytes, base: body.base}
 	groups := r.vector(maxLocals, sizeLocals, "groups of locals")
 	start := r.pos
-	locals := len(w.m.types[w.m.funcs[index]].Params) + w.skipLocals(r, groups)
-	uses := w.scan(*r, locals)
-	if uses.bulk {
-		// One more local, an i32, holds the length of a bulk instruction.
-		b = append(appendU32(b, uint32(groups+1)), body.bytes[start:r.pos]...)
+	locals := len(w.m.types[w.m.funcs[index]].Params) + skipLocals(r, groups)
+	if p.bulk { // one more local, an i32, holds the length of a bulk instruction
+		b = append(appendU32(b, uint32(groups+1)), r.data[start:r.pos]...)
 		b = append(b, 1, byte(I32))
-		return w.instructions(b, body, r, uses, uint32(locals))
+	} else {
+		b = append(b, r.data[:r.pos]...)
 	}
-	b = append(b, body.bytes[:r.pos]...)
-	return w.instructions(b, body, r, uses, 0)
+	if p.heavy {
+		b = w.charge(b, p.weight)
+	}
+	return w.instructions(b, r, p, uint32(locals))
 }
 
 // skipLocals reads the groups of a body's locals and returns how many there are.
-func (w *rewriter) skipLocals(r *reader, groups int) int {
+func skipLocals(r *reader, groups int) int {
 	var locals uint64
 	for range groups {
 		locals += uint64(r.u32())
@@ -279,100 +293,46 @@ func (w *rewriter) skipLocals(r *reader, groups int) int {
 	}
 	if locals > maxLocals {
 		r.fail("%d locals; spore accepts %d", locals, maxLocals)
+		return 0
 	}
-	w.locals += locals
-	if w.locals > maxAllLocals {
-		r.fail("over %d locals in all functions together", maxAllLocals)
-	}
-	w.keep(r.err)
 	return int(locals)
 }
 
-// uses is what a function does that decides where it is charged.
-type uses struct{ calls, bulk bool }
-
-// scan looks the body of a function with so many locals over. It refuses what a snapshot cannot hold.
-func (w *rewriter) scan(r reader, locals int) (u uses) {
-	walk(&r, locals, func(in instr) {
-		w.m.checkIndex(&r, in, locals)
-		switch {
-		case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
-			r.pos = in.start
-			r.fail("an instruction that changes tables or uses data segments; a snapshot cannot hold its effect")
-		case in.op == opCall, in.op == opCallIndirect:
-			u.calls = true
-		case in.isBulk():
-			u.bulk = true
-		}
-	})
-	w.keep(r.err)
-	return u
-}
-
-func (w *rewriter) instructions(b []byte, body body, r *reader, u uses, scratch uint32) []byte {
-	if w.err != nil {
-		return b
-	}
-	if u.calls { // recursion needs no loop
-		b = w.fuelCheck(b)
-	}
+// instructions appends the instructions at r. Most are copied as they are.
+func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32) []byte {
+	f := &flow{r: r, labels: []label{{}}}
 	copied := r.pos
-	walk(r, 0, func(in instr) {
-		if in.op != opLoop && in.op != opCall && in.op != opRefFunc && !in.isBulk() {
+	walk(r, 0, func(in instr) { // bounded when it was scanned
+		back := f.step(in, w.weight(in, p))
+		if back == 0 && in.op != opCall && in.op != opRefFunc && !in.isBulk() {
 			return
 		}
-		b = append(b, body.bytes[copied:in.start]...)
-		if in.isBulk() {
-			b = w.fuelCharge(b, scratch)
-		}
-		b = w.instr(b, body.bytes, in)
+		b = append(b, r.data[copied:in.start]...)
 		copied = in.end
+		switch {
+		case back > 0 && in.op == opBrIf && !w.takesOperands(f.target(in.index)):
+			b = w.chargedBrIf(b, in, back)
+			return
+		case back > 0:
+			b = w.charge(b, back)
+		case in.isBulk():
+			b = w.chargeLength(b, scratch)
+		}
+		b = w.instr(b, r.data, in)
 	})
 	w.keep(r.err)
-	return append(b, body.bytes[copied:]...)
+	return append(b, r.data[copied:]...)
 }
 
-// instr appends one instruction, with its function index shifted or a fuel
-// check behind it.
+// takesOperands reports whether a branch to l, a loop, takes operands along.
+func (w *rewriter) takesOperands(l *label) bool {
+	return l.blockType >= 0 && len(w.m.types[l.blockType].Params) > 0
+}
+
+// instr appends one instruction, with its function index shifted.
 func (w *rewriter) instr(b, src []byte, in instr) []byte {
-	switch in.op {
-	case opCall, opRefFunc:
+	if in.op == opCall || in.op == opRefFunc {
 		return appendU32(append(b, in.op), w.shift(in.index))
-	case opLoop:
-		return w.fuelCheck(append(b, src[in.start:in.end]...))
 	}
 	return append(b, src[in.start:in.end]...)
-}
-
-// fuelCheck appends: fuel -= 1, and yield when it is below zero.
-func (w *rewriter) fuelCheck(b []byte) []byte {
-	b = appendU32(append(b, opGlobalGet), w.fuel())
-	b = append(b, opI64Const, 1, opI64Sub)
-	return w.yieldBelowZero(b)
-}
-
-// bulkShift makes one unit of fuel of 256 bytes filled or copied, which take
-// about as long as an iteration of an ordinary loop.
-const bulkShift = 8
-
-// fuelCharge appends, before a bulk instruction whose length is on top of the
-// stack: fuel -= length >> bulkShift, and yield when it is below zero.
-func (w *rewriter) fuelCharge(b []byte, scratch uint32) []byte {
-	b = appendU32(append(b, opLocalTee), scratch)
-	b = appendU32(append(b, opGlobalGet), w.fuel())
-	b = appendU32(append(b, opLocalGet), scratch)
-	b = append(b, opI32Const, bulkShift, opI32ShrU, opI64ExtendI32U, opI64Sub)
-	return w.yieldBelowZero(b)
-}
-
-func (w *rewriter) fuel() uint32 { return uint32(len(w.m.globals)) }
-
-// yieldBelowZero appends: fuel = top of stack; if fuel < 0 { fuel = yield() }.
-func (w *rewriter) yieldBelowZero(b []byte) []byte {
-	b = appendU32(append(b, opGlobalSet), w.fuel())
-	b = appendU32(append(b, opGlobalGet), w.fuel())
-	b = append(b, opI64Const, 0, opI64LtS, opIf, blockEmpty, opCall)
-	b = appendU32(b, uint32(len(w.m.Imports)))
-	b = appendU32(append(b, opGlobalSet), w.fuel())
-	return append(b, opEnd)
 }

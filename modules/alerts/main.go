@@ -20,7 +20,7 @@ func main() {
 		fetch:        get,
 		now:          time.Now,
 	}
-	warm()
+	guest.Warm(warm)
 	guest.Start(s.handle)
 }
 

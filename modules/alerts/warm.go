@@ -24,11 +24,11 @@ const (
 		`"snowfall":[0.35],"weather_code":[71]}}`
 )
 
-// warm answers the sample events once, with canned answers instead of calls.
-// main runs it before guest.Start, where the host takes the snapshot every
-// request begins from: encoding/json builds its encoders and decoders at the
-// first use of each type, which costs several times the rest of a request, and
-// what it has built is then in the snapshot.
+// warm answers the sample events once, with canned answers instead of calls,
+// before the host takes the snapshot every request begins from: encoding/json
+// builds its encoders and decoders at the first use of each type, which costs
+// several times the rest of a request. It is code and not warmup in functions.toml
+// because the calls' URLs name the day, and no recording has tomorrow's.
 func warm() {
 	s := rehearsal()
 	for _, body := range [][]byte{sampleDay, sampleAlert, []byte(`{}`)} {

@@ -26,6 +26,7 @@ func main() {
 		os.Exit(2)
 	}
 	s := &stats{config: cfg, call: fetch.Do, secret: secret.Get, respond: guest.Respond, log: guest.Log}
+	guest.Warm(s.warm)
 	guest.Start(s.handle)
 }
 

@@ -130,6 +130,16 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+func TestTheWarmUpGoesAllTheWay(t *testing.T) {
+	h := &host{}
+	res, err := h.function(t).rehearsal().handle(t.Context(), guest.Event{ContentType: "application/x-www-form-urlencoded", Body: sampleCommand})
+	require.NoError(t, err)
+	require.Contains(t, message(t, res.Body).Text, "2 users")
+	require.Empty(t, h.log.String())
+	h.function(t).warm()
+	require.Empty(t, h.calls)
+}
+
 func TestTheSampleEventIsACommand(t *testing.T) {
 	form, err := os.ReadFile("events/members.form")
 	require.NoError(t, err)

@@ -169,6 +169,9 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		grow()
 	case "recurse":
 		return guest.Text(strconv.Itoa(recurse(1))), nil
+	case "descend": // as many calls deep as the body says
+		depth, _ := strconv.Atoi(string(ev.Body))
+		return guest.Text(strconv.Itoa(descend(depth, ev.Body))), nil
 	case "early":
 		if err := guest.Respond(guest.Text("first")); err != nil {
 			return guest.Result{}, err
@@ -241,6 +244,14 @@ func writeTwice(m map[int]int) {
 
 //go:noinline
 func recurse(n int) int { return recurse(n+1) + 1 }
+
+//go:noinline
+func descend(n int, b []byte) int {
+	if n == 0 {
+		return len(b)
+	}
+	return descend(n-1, b) + int(b[n%len(b)]&1)
+}
 
 var (
 	marks  [][]byte

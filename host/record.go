@@ -1,0 +1,73 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"sync"
+	"unicode/utf8"
+
+	"spore/abi"
+)
+
+// recorder keeps the outbound calls of one local run, for samples to be answered
+// from. A nil recorder keeps none.
+type recorder struct {
+	mu    sync.Mutex
+	calls []*recorded // in the order they were made
+}
+
+type httpFunc = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser)
+
+// listen returns do, which is recorded from here on. Of the answer's headers only
+// the content type is: others may identify whoever made the recording.
+func (r *recorder) listen(do httpFunc) httpFunc {
+	if r == nil {
+		return do
+	}
+	return func(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+		c := &recorded{Method: cmp.Or(req.Method, "GET"), URL: req.URL}
+		r.mu.Lock()
+		r.calls = append(r.calls, c)
+		r.mu.Unlock()
+		head, body := do(ctx, req)
+		c.Status = head.Status
+		if t := head.Headers.Get("content-type"); t != "" {
+			c.Headers = map[string]string{"content-type": t}
+		}
+		return head, &tape{body, c}
+	}
+}
+
+// tape records a body while it is read.
+type tape struct {
+	io.ReadCloser
+	call *recorded
+}
+
+func (t *tape) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	t.call.BodyBase64 = append(t.call.BodyBase64, p[:n]...)
+	return n, err
+}
+
+// save writes the calls that were answered. The run must have ended.
+func (r *recorder) save(path string) error {
+	list := []*recorded{}
+	for _, c := range r.calls {
+		if c.Status == 0 {
+			continue
+		}
+		if utf8.Valid(c.BodyBase64) {
+			c.Body, c.BodyBase64 = string(c.BodyBase64), nil
+		}
+		list = append(list, c)
+	}
+	data, err := json.MarshalIndent(list, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(data, '\n'), 0o644)
+}

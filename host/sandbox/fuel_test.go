@@ -1,0 +1,272 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/sandbox"
+)
+
+// endless is a module whose spore_serve takes the event and calls the first of
+// these functions. Each is a body without its size: no parameters, no results.
+// All are in the table. Function i has index firstFunc+i and is element i;
+// global 0 is an i32.
+type endless [][]byte
+
+const firstFunc = 3 // behind get_next_request, _start and spore_serve
+
+func (e endless) bytes() []byte {
+	ask := func(ptr, size int32) []byte {
+		return cat([]byte{0x41}, sleb(ptr), []byte{0x41}, sleb(size), []byte{0x10, 0, 0x1a})
+	}
+	bodies := [][]byte{
+		cat([]byte{0}, ask(0, 0), []byte{0x0b}),
+		cat([]byte{0}, ask(eventAt, eventSize), []byte{0x10, firstFunc, 0x0b}),
+	}
+	functions, elements := [][]byte{{1}, {1}}, [][]byte{}
+	for i, f := range e {
+		bodies, functions = append(bodies, f), append(functions, []byte{1})
+		elements = append(elements, leb(firstFunc+i))
+	}
+	for i := range bodies {
+		bodies[i] = sized(bodies[i])
+	}
+	return cat([]byte("\x00asm\x01\x00\x00\x00"),
+		section(1, vec([]byte{0x60, 2, 0x7f, 0x7f, 1, 0x7f}, []byte{0x60, 0, 0})),
+		section(2, vec(cat(str(abi.Module), str(abi.ImportGetNextRequest), []byte{0, 0}))),
+		section(3, vec(functions...)),
+		section(4, cat([]byte{1, 0x70, 0}, leb(len(e)))),
+		section(5, oneMemory),
+		section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})),
+		section(7, vec(cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, 1}), cat(str(abi.ExportServe), []byte{0, 2}))),
+		section(9, vec(cat([]byte{0, 0x41, 0, 0x0b}, vec(elements...)))),
+		section(10, vec(bodies...)))
+}
+
+// body is a function without locals.
+func body(code ...[]byte) []byte { return cat([]byte{0}, cat(code...), []byte{0x0b}) }
+
+func callFunc(i int) []byte  { return cat([]byte{0x10}, leb(firstFunc+i)) }
+func callTable(i int) []byte { return cat([]byte{0x41}, sleb(int32(i)), []byte{0x11, 1, 0}) }
+
+// tree is levels of functions that each call the next one twice.
+func tree(levels int, call func(i int) []byte) endless {
+	var e endless
+	for i := range levels {
+		e = append(e, body(call(i+1), call(i+1)))
+	}
+	return append(e, body())
+}
+
+// bounded is a function that calls the i-th twice, to a depth of 60 in global 0.
+func bounded(i int) []byte {
+	enter := []byte{0x23, 0, 0x41, 1, 0x6a, 0x24, 0, 0x23, 0, 0x41, 60, 0x48, 0x04, 0x40} // if ++global < 60
+	leave := []byte{0x0b, 0x23, 0, 0x41, 1, 0x6b, 0x24, 0}
+	return body(enter, callFunc(i), callFunc(i), leave)
+}
+
+// lengthy is about two megabytes of code without a branch.
+var lengthy = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 300_000))
+
+// memoryLoop grows memory to its limit, 1,024 pages, and repeats a bulk
+// instruction over all of it.
+func memoryLoop(bulk ...byte) endless {
+	all := sleb(64 << 20)
+	return endless{body([]byte{0x41}, sleb(1023), []byte{0x40, 0, 0x1a, 0x03, 0x40, 0x41, 0, 0x41, 0, 0x41}, all, bulk, []byte{0x0c, 0, 0x0b})}
+}
+
+// endlessCases are hostile functions that no deadline may fail to end, by the
+// row of the attack they are.
+var endlessCases = map[string]map[string]endless{
+	"G1": {
+		"br":                   {body([]byte{0x03, 0x40, 0x0c, 0, 0x0b})},
+		"br_if":                {body([]byte{0x03, 0x40, 0x41, 1, 0x0d, 0, 0x0b})},
+		"br_table":             {body([]byte{0x03, 0x40, 0x41, 5, 0x0e, 1, 1, 0, 0x0b})},
+		"a dispatch to itself": {cat([]byte{1, 1, 0x7f, 0x03, 0x40, 0x02, 0x40, 0x20, 0, 0x0e, 1, 1, 1, 0x0b, 0x0b, 0x0b})},
+		"dispatch":             {cat([]byte{1, 1, 0x7f, 0x03, 0x40, 0x02, 0x40, 0x20, 0, 0x0e, 0, 0, 0x0b, 0x41, 0, 0x21, 0, 0x0c, 0, 0x0b, 0x0b})},
+	},
+	"G2": {
+		"a tree of calls":                     tree(60, callFunc),
+		"a tree of calls through the table":   tree(60, callTable),
+		"mutual recursion":                    {bounded(1), bounded(0)},
+		"a long function, called in a tree":   append(tree(60, callFunc)[:60], lengthy),
+		"a long function through the table":   append(tree(60, callTable)[:60], lengthy),
+		"a function of a million short calls": append(tree(20, callFunc)[:20], body(bytes.Repeat(callFunc(21), 1_000_000)), body(bytes.Repeat([]byte{0x23, 0, 0x24, 0}, 40))),
+	},
+	"G3": {"a cheap host function": {body([]byte{0x03, 0x40, 0x41, 0, 0x41, 0, 0x10, 0, 0x1a, 0x0c, 0, 0x0b})}},
+	"G4": {
+		"memory.fill": memoryLoop(0xfc, 0x0b, 0),
+		"memory.copy": memoryLoop(0xfc, 0x0a, 0, 0),
+	},
+}
+
+// TestG1LoopsEnd and the three below it: a guest that goes on for ever is ended
+// at its deadline, the collector need not wait for it, and the next one is served.
+func TestG1LoopsEnd(t *testing.T)                 { endAll(t, "G1") }
+func TestG2CallTreesWithoutLoopsEnd(t *testing.T) { endAll(t, "G2") }
+func TestG3HostFunctionsDoNotRefill(t *testing.T) { endAll(t, "G3") }
+func TestG4BulkInstructionsEnd(t *testing.T)      { endAll(t, "G4") }
+
+func TestG1GoLoopsEnd(t *testing.T) {
+	img := prepare(t, settings())
+	requireEnds(t, img, abi.Event{Path: "/spin"})
+	require.Equal(t, "1", text(t, img, "/count"), "the next request is clean")
+}
+
+func endAll(t *testing.T, row string) {
+	require.NotEmpty(t, endlessCases[row])
+	for name, e := range endlessCases[row] {
+		t.Run(name, func(t *testing.T) {
+			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), e.bytes(), settings())
+			require.NoError(t, err)
+			t.Cleanup(img.Close)
+			for range 2 { // the second finds what the first left
+				requireEnds(t, img, abi.Event{})
+			}
+		})
+	}
+}
+
+// requireEnds serves an event that never ends, and collects meanwhile.
+func requireEnds(t *testing.T, img *sandbox.Image, ev abi.Event) {
+	t.Helper()
+	const limit = 200 * time.Millisecond
+	done := make(chan error)
+	start := time.Now()
+	go func() {
+		_, _, err := ask(t, img, ev, limit)
+		done <- err
+	}()
+	var collection time.Duration
+	for {
+		select {
+		case err := <-done:
+			late := time.Since(start) - limit
+			t.Logf("%v after its deadline; the longest collection took %v", late, collection)
+			require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
+			require.Less(t, late, 2*time.Second)
+			return
+		default:
+			before := time.Now()
+			runtime.GC()
+			collection = max(collection, time.Since(before))
+		}
+	}
+}
+
+// wide is a recursion whose frame has a place for each of many values: it keeps
+// the result of each operation until after the call.
+func wide(values int) []byte {
+	b := []byte{0x23, 0} // global.get: a value the compiler does not know
+	for i := range values {
+		b = append(b, 0x23, 0, 0x41)
+		b = append(append(b, sleb(int32(i))...), 0x6a)
+	}
+	b = append(b, callFunc(0)...)
+	b = append(b, bytes.Repeat([]byte{0x6c}, values)...)
+	return body(b, []byte{0x24, 0})
+}
+
+// vectors is a module whose spore_serve calls a function that hands its n v128
+// parameters to itself: many bytes of stack for few instructions.
+func vectors(n int) []byte {
+	var gets []byte
+	for i := range n {
+		gets = append(append(gets, 0x20), leb(i)...)
+	}
+	zero := append([]byte{0xfd, 0x0c}, make([]byte, 16)...)
+	ask := []byte{0x41, 0, 0x41, 0, 0x10, 0, 0x1a}
+	return cat([]byte("\x00asm\x01\x00\x00\x00"),
+		section(1, vec([]byte{0x60, 2, 0x7f, 0x7f, 1, 0x7f}, []byte{0x60, 0, 0}, cat([]byte{0x60}, sized(bytes.Repeat([]byte{0x7b}, n)), []byte{0}))),
+		section(2, vec(cat(str(abi.Module), str(abi.ImportGetNextRequest), []byte{0, 0}))),
+		section(3, []byte{3, 1, 1, 2}),
+		section(5, oneMemory),
+		section(7, vec(cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, 1}), cat(str(abi.ExportServe), []byte{0, 2}))),
+		section(10, vec(sized(body(ask)), sized(body(bytes.Repeat(zero, n), []byte{0x10, 3})), sized(body(gets, []byte{0x10, 3})))))
+}
+
+// TestG8RecursionEndsInLittleMemory: recursion without end is a trap, long before
+// the engine's own limit.
+func TestG8RecursionEndsInLittleMemory(t *testing.T) {
+	for name, wasm := range map[string][]byte{
+		"direct":                  endless{body(callFunc(0))}.bytes(),
+		"mutual":                  endless{body(callFunc(1)), body(callFunc(0), []byte{0x23, 0, 0x24, 0})}.bytes(),
+		"through the table":       endless{body(callTable(0))}.bytes(),
+		"by a light one":          endless{body(callTable(1)), body(callFunc(0))}.bytes(),
+		"a thousand values":       endless{wide(1000)}.bytes(),
+		"twenty thousand values":  endless{wide(20_000)}.bytes(),
+		"five hundred parameters": vectors(500),
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, settings())
+			require.NoError(t, err)
+			t.Cleanup(img.Close)
+			var kinds []abi.Kind
+			peak := peakMemory(t, func() {
+				_, _, err = ask(t, img, abi.Event{}, 10*time.Second)
+				kinds = append(kinds, function.KindOf(err))
+			})
+			require.Equal(t, []abi.Kind{abi.Trapped}, kinds, "%v", err)
+			require.ErrorContains(t, err, "recursion")
+			t.Logf("%d KiB more resident memory", peak>>10)
+			require.Less(t, peak, int64(8<<20))
+		})
+	}
+}
+
+func TestG8GoRecursionEnds(t *testing.T) {
+	img := prepare(t, settings())
+	var err error
+	peak := peakMemory(t, func() { _, _, err = ask(t, img, abi.Event{Path: "/recurse"}, 10*time.Second) })
+	require.Equal(t, abi.Trapped, function.KindOf(err), "%v", err)
+	t.Logf("%d KiB more resident memory, the guest's own included", peak>>10)
+	require.Equal(t, "1", text(t, img, "/count"), "the next request is clean")
+}
+
+// TestGoRecursionMayBeDeep is what a guest can rely on.
+func TestGoRecursionMayBeDeep(t *testing.T) {
+	img := prepare(t, settings())
+	for _, depth := range []int{1000, 8000} {
+		_, _, err := ask(t, img, abi.Event{Path: "/descend", Body: []byte(strconv.Itoa(depth))}, 5*time.Second)
+		require.NoError(t, err, "%d calls deep", depth)
+	}
+}
+
+// peakMemory returns by how much the process's resident memory rose at most
+// while f ran.
+func peakMemory(t *testing.T, f func()) int64 {
+	t.Helper()
+	debug.FreeOSMemory()
+	if os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o600) != nil {
+		t.Skip("resets the peak of resident memory through /proc, which is not here")
+	}
+	before := memoryLine(t, "VmRSS:")
+	f()
+	return memoryLine(t, "VmHWM:") - before
+}
+
+// memoryLine returns a line of /proc/self/status in bytes.
+func memoryLine(t *testing.T, name string) int64 {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	require.NoError(t, err)
+	lines := strings.Split(string(status), "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, name) })
+	require.GreaterOrEqual(t, i, 0, name)
+	var kib int64
+	_, err = fmt.Sscan(strings.TrimPrefix(lines[i], name), &kib)
+	require.NoError(t, err)
+	return kib << 10
+}
