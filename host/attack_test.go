@@ -1,15 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -227,4 +232,34 @@ func TestM6AModuleThatIsGone(t *testing.T) {
 		require.NoError(t, os.Remove(file))
 		require.NoError(t, os.WriteFile(file, wasm, 0o600))
 	}, 1)
+}
+
+// TestG15ASlowReaderGetsItsAnswer reads a large answer slowly, while the instance
+// that gave it serves others and its version is replaced and closed.
+func TestG15ASlowReaderGetsItsAnswer(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, newDir(t, probe), time.Now)
+	body := bytes.Repeat([]byte("0123456789abcde\n"), 6<<20/16)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(64<<10))
+	_, err = fmt.Fprintf(conn, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, 201, res.StatusCode)
+
+	other := strings.Repeat("x", 100<<10)
+	for range 5 {
+		require.Equal(t, other, h.post("/echo", other).body)
+	}
+	writeConfig(t, h.dir, strings.Replace(probe, "timeout", "env = { COLOUR = \"blue\" }\ntimeout", 1))
+	h.logged("live", 2)
+	require.Equal(t, other, h.post("/echo", other).body)
+	runtime.GC()
+	got, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(body, got), "the answer is not what it was")
 }

@@ -95,7 +95,7 @@ func TestTheHostLivesUnderEveryAttack(t *testing.T) {
 	h := startProcess(t, newDir(t, victims))
 	client := newClient(t)
 	during := func(attack func(ctx context.Context)) (victim, health []time.Duration) {
-		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() { attack(ctx) })
