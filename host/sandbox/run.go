@@ -126,7 +126,7 @@ func (r *run) yield(args []uint64) int64 {
 		runtime.Gosched()
 		r.resume()
 	}
-	return fuelSlice
+	return FuelSlice
 }
 
 // deliver hands the guest's answer up, if there is one that was not.
