@@ -14,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
 	"spore/abi"
+	"spore/host/sandbox"
 	"spore/host/wasmbin"
 )
 
@@ -34,9 +35,6 @@ type plain struct {
 }
 
 var errInitialised = errors.New("initialised")
-
-// fuelSlice is the sandbox's.
-const fuelSlice = 10_000
 
 func newPlain(ctx context.Context, dir string, wasm []byte, event abi.Event, instrumented bool) (*plain, error) {
 	cache, err := wazero.NewCompilationCacheWithDir(filepath.Join(dir, "plain"))
@@ -64,7 +62,7 @@ func (p *plain) instrument(wasm []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	rewritten, err := m.Rewrite(wasmbin.Options{MemoryPages: memoryMax >> 16, Fuel: fuelSlice})
+	rewritten, err := m.Rewrite(wasmbin.Options{MemoryPages: memoryMax >> 16, Fuel: sandbox.FuelSlice})
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +111,7 @@ func (p *plain) close() error {
 
 func yield(_ context.Context, _ api.Module, stack []uint64) {
 	runtime.Gosched()
-	stack[0] = fuelSlice
+	stack[0] = sandbox.FuelSlice
 }
 
 func (p *plain) getNextRequest(_ context.Context, mod api.Module, stack []uint64) {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"sync"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -58,7 +57,7 @@ func runServer(ctx context.Context, variant, workload, module, dir, profile stri
 		}
 		return out.Encode(ended{})
 	}
-	lines, err := serveSpore(ctx, ln, module, sandbox.Options{Directory: dir, Unisolated: variant == "unisolated"}, ready)
+	lines, err := serveSpore(ctx, ln, findWorkload(workload), module, sandbox.Options{Directory: dir, Unisolated: variant == "unisolated"}, ready)
 	if err != nil {
 		return err
 	}
@@ -81,7 +80,7 @@ func serveNative(ctx context.Context, ln net.Listener, w workload) error {
 
 // serveSpore serves the module as `spore serve` does: the same listener,
 // REPORT lines, dispatcher and engine. It returns how many lines were logged.
-func serveSpore(ctx context.Context, ln net.Listener, module string, opt sandbox.Options, ready func() error) (lines int64, err error) {
+func serveSpore(ctx context.Context, ln net.Listener, w workload, module string, opt sandbox.Options, ready func() error) (lines int64, err error) {
 	wasm, err := os.ReadFile(module)
 	if err != nil {
 		return 0, err
@@ -90,7 +89,7 @@ func serveSpore(ctx context.Context, ln net.Listener, module string, opt sandbox
 	if err != nil {
 		return 0, err
 	}
-	image, err := engine.Prepare(ctx, wasm, sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute})
+	image, err := engine.Prepare(ctx, wasm, w.settings())
 	if err != nil {
 		return 0, err
 	}

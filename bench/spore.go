@@ -15,16 +15,16 @@ type spore struct {
 	event abi.Event
 }
 
-func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, event abi.Event) (*spore, error) {
+func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, w workload) (*spore, error) {
 	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return nil, err
 	}
-	image, err := engine.Prepare(ctx, wasm, sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute})
+	image, err := engine.Prepare(ctx, wasm, w.settings())
 	if err != nil {
 		return nil, err
 	}
-	return &spore{image, event}, nil
+	return &spore{image, w.event()}, nil
 }
 
 func (s *spore) close() error {

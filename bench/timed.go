@@ -36,12 +36,12 @@ func (b *bench) addTimed(ctx context.Context, w workload, module string) error {
 		return err
 	}
 	b.closers = append(b.closers, instrumented.close)
-	unisolated, err := newSpore(ctx, sandbox.Options{Directory: b.dir, Unisolated: true}, wasm, w.event())
+	unisolated, err := newSpore(ctx, sandbox.Options{Directory: b.dir, Unisolated: true}, wasm, w)
 	if err != nil {
 		return err
 	}
 	b.closers = append(b.closers, unisolated.close)
-	spore, err := newSpore(ctx, sandbox.Options{Directory: b.dir}, wasm, w.event())
+	spore, err := newSpore(ctx, sandbox.Options{Directory: b.dir}, wasm, w)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"spore/abi"
 	"spore/bench/alert"
 	"spore/host/gobuild"
+	"spore/host/sandbox"
 )
 
 // memoryMax and the collector settings that follow from it are the same for all
@@ -53,6 +54,16 @@ func (w workload) event() abi.Event {
 		ev.Headers = append(ev.Headers, abi.Pair{Name: "content-type", Value: ev.ContentType}, abi.Pair{Name: "content-length", Value: strconv.Itoa(len(w.body))})
 	}
 	return ev
+}
+
+// settings are those of a function as functions.toml would have it: one with a body
+// names its sample for the warm-up.
+func (w workload) settings() sandbox.Settings {
+	s := sandbox.Settings{Name: "bench", MemoryMax: memoryMax, InitTimeout: time.Minute}
+	if w.body != nil {
+		s.Warmup = []sandbox.Sample{{Name: "the workload's own event", Event: w.event()}}
+	}
+	return s
 }
 
 // findWorkload returns the workload of that name, which must exist.

@@ -41,12 +41,13 @@ func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt
 	if err := os.RemoveAll(dir); err != nil { // damaged, or made for another processor
 		return err
 	}
-	if err := os.Rename(work, dir); err != nil {
-		if _, _, ours := readCode(dir); ours != nil {
-			return err
+	err = os.Rename(work, dir)
+	if err != nil {
+		if _, _, damaged := readCode(dir); damaged == nil {
+			return nil // somebody else was faster
 		}
-	} // or somebody else was faster
-	return nil
+	}
+	return err
 }
 
 func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritten) error {

@@ -20,12 +20,12 @@ import (
 
 const (
 	wasmPage = 64 << 10
-	// fuelSlice is how much fuel a guest has between two yields. JSON work yields
+	// FuelSlice is how much fuel a guest has between two yields. JSON work yields
 	// every 13 us, because a function is charged for all its code and runs only
 	// some; a loop of one instruction every 370 us, one of loads that miss every
 	// cache every 6 ms. A yield costs 0.3 us. The limit on the call stack is seen
 	// at yields, and longer slices let a hostile guest overrun it further.
-	fuelSlice = 300_000
+	FuelSlice = 300_000
 )
 
 // Image is a prepared version of a function. At rest it is its settings and the
@@ -102,7 +102,14 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, invalid(err)
 	}
 	e, key := img.engine, codeKey(img.digest)
+<<<<<<< HEAD
 	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: fuelSlice}
+=======
+	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: FuelSlice}
+	if err := e.compile(ctx, key, m, opt); err != nil {
+		return nil, invalid(err)
+	}
+>>>>>>> main
 	p, err := e.program(ctx, key)
 	if err != nil { // it is not there, or not as it should be
 		if err := e.compile(ctx, key, m, opt); err != nil {

@@ -124,7 +124,7 @@ func (r *run) yield(args []uint64) int64 {
 	if now-r.thread.since > quantum {
 		r.giveWay()
 	}
-	return fuelSlice
+	return FuelSlice
 }
 
 // giveWay lets others run.
