@@ -102,14 +102,7 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, invalid(err)
 	}
 	e, key := img.engine, codeKey(img.digest)
-<<<<<<< HEAD
-	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: fuelSlice}
-=======
 	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: FuelSlice}
-	if err := e.compile(ctx, key, m, opt); err != nil {
-		return nil, invalid(err)
-	}
->>>>>>> main
 	p, err := e.program(ctx, key)
 	if err != nil { // it is not there, or not as it should be
 		if err := e.compile(ctx, key, m, opt); err != nil {
