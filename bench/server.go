@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"sync"
 
@@ -85,6 +86,8 @@ func serveSpore(ctx context.Context, ln net.Listener, w workload, module string,
 	if err != nil {
 		return 0, err
 	}
+	opt.Cores = runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(opt.Cores + 1) // as host.go does
 	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return 0, err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -55,7 +56,7 @@ func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritt
 		return compileModule(ctx, dir, r.Wasm, r.Skeleton)
 	}
 	input := binary.LittleEndian.AppendUint32(nil, uint32(len(r.Wasm)))
-	cmd := exec.CommandContext(ctx, e.opt.Compiler[0], append(e.opt.Compiler[1:], dir)...)
+	cmd := exec.CommandContext(ctx, e.opt.Compiler[0], slices.Concat(e.opt.Compiler[1:], []string{dir})...)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(input), bytes.NewReader(r.Wasm), bytes.NewReader(r.Skeleton))
 	var said bytes.Buffer
 	cmd.Stderr = &said

@@ -42,7 +42,7 @@ const (
 )
 
 // codeVersion goes up when the rewriter or this layout changes what is compiled.
-const codeVersion = "spore code 2"
+const codeVersion = "spore code 3"
 
 // codeKey names a module's compiled code by all that it depends on. The engine's
 // version and the machine are in it; the processor's features are wazero's to
@@ -97,7 +97,8 @@ func (e *Engine) releaseProgram(p *program) {
 var errOtherMachine = errors.New("the compiled code is for another processor")
 
 // open loads the code in dir. The skeleton must never be compiled itself, so the
-// entry has to be the same file before and after.
+// entry has to be the same file before and after: wazero puts a new one in its place
+// when it compiles.
 func (p *program) open(ctx context.Context, dir string) error {
 	skeleton, entry, err := readCode(dir)
 	if err != nil {
@@ -113,7 +114,7 @@ func (p *program) open(ctx context.Context, dir string) error {
 	if p.compiled, err = p.runtime.CompileModule(ctx, skeleton); err != nil {
 		return err
 	}
-	if now, err := codeEntry(dir); err != nil || !sameFile(now, entry) {
+	if now, err := codeEntry(dir); err != nil || !os.SameFile(now, entry) {
 		return errOtherMachine
 	}
 	return nil
@@ -193,9 +194,6 @@ func codeEntry(dir string) (os.FileInfo, error) {
 	return os.Stat(path)
 }
 
-func sameFile(a, b os.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
-}
 
 // touchAll marks all files under dir as used today.
 func touchAll(dir string) {

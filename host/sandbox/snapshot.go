@@ -63,7 +63,7 @@ func (img *Image) storeSnapshot(s *snapshot) error {
 	}
 	content := binary.LittleEndian.AppendUint32(nil, uint32(len(header)))
 	content = append(content, header...)
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	if err != nil {
 		return err
 	}
