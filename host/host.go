@@ -72,7 +72,7 @@ func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() 
 	if err != nil {
 		return nil, err
 	}
-	log.Debug("engine", "restore", engine.Restore(), "compile_limits", sandbox.CompileLimits)
+	log.Debug("engine", "restore", engine.RestoreMethod(), "compile_limits", sandbox.CompileLimits)
 	h := &host{log: log, redact: redact, derived: derived, engine: engine, now: now, deployed: map[string]*deployed{}, sweeping: background(engine.Run)}
 	h.http = capability.NewHTTP(capability.HTTPOptions{UserAgent: cfg.Host.UserAgent})
 	h.dispatcher = invoke.New(invoke.Options{Concurrency: cfg.Host.Concurrency, Now: now})

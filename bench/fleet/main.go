@@ -117,7 +117,7 @@ func configure(dir string, n int) (string, error) {
 }
 
 // fleet deploys n functions, restarts the host, and asks some of them.
-func fleet(ctx context.Context, out io.Writer, dir string, n, asked int) error {
+func fleet(ctx context.Context, out io.Writer, dir string, n, asked int) (err error) {
 	config, err := configure(dir, n)
 	if err != nil {
 		return err

@@ -14,11 +14,36 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
+	"spore/abi"
+	"spore/host/function"
 	"spore/host/wasmbin"
 )
+
+// compiled returns the code under key, compiling m where it is not there or not as it
+// should be. Few modules are compiled at the same time: each takes a processor, and
+// up to maxCompileMemory.
+func (e *Engine) compiled(ctx context.Context, key string, m *wasmbin.Module, opt wasmbin.Options) (*program, error) {
+	if p, err := e.program(ctx, key); err == nil {
+		return p, nil
+	}
+	select {
+	case e.compiling <- struct{}{}:
+		defer func() { <-e.compiling }()
+	case <-ctx.Done():
+		return nil, &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
+	}
+	if p, err := e.program(ctx, key); err == nil { // somebody else has
+		return p, nil
+	}
+	if err := e.compile(ctx, key, m, opt); err != nil {
+		return nil, err
+	}
+	return e.program(ctx, key)
+}
 
 // compile leaves the compiled code of m under key on disk, in place of what may be
 // there.
@@ -44,8 +69,8 @@ func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt
 	}
 	err = os.Rename(work, dir)
 	if err != nil {
-		if _, _, damaged := readCode(dir); damaged == nil {
-			return nil // somebody else was faster
+		if _, entry, damaged := readCode(dir); damaged == nil {
+			return entry.Close() // somebody else was faster
 		}
 	}
 	return err
@@ -60,22 +85,27 @@ func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritt
 	cmd.Stdin = io.MultiReader(bytes.NewReader(input), bytes.NewReader(r.Wasm), bytes.NewReader(r.Skeleton))
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	if err := cmd.Run(); err != nil {
-		return compileError(err, said.String())
+	err := cmd.Run()
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil {
+		return &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
+	}
+	return compileError(err, cmd.ProcessState, said.String())
 }
 
-// compileError words what the compiling process died of.
-func compileError(err error, said string) error {
+// compileError words what the compiling process died of. What is not the module's
+// doing has a kind of its own.
+func compileError(err error, died *os.ProcessState, said string) error {
 	said, _, _ = strings.Cut(strings.TrimSpace(said), "\n")
 	switch {
 	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
 		return fmt.Errorf("compiling the module takes over %d MiB of memory", maxCompileMemory>>20)
-	case strings.Contains(err.Error(), "signal: killed"):
+	case died != nil && died.UserTime()+died.SystemTime() >= (maxCompileSeconds-1)*time.Second:
 		return fmt.Errorf("compiling the module takes over %d s of processor time", maxCompileSeconds)
 	case said == "":
-		return fmt.Errorf("compile: %w", err)
+		return &function.Error{Kind: abi.Internal, Op: "compile", Err: err}
 	}
 	return errors.New(said)
 }
@@ -95,6 +125,9 @@ func CompileMain(stdin io.Reader, dir string) error {
 	input, err := io.ReadAll(io.LimitReader(stdin, maxCompileInput))
 	if err != nil {
 		return err
+	}
+	if len(input) == maxCompileInput {
+		return fmt.Errorf("the rewritten module is over %d MiB", maxCompileInput>>20)
 	}
 	if len(input) < 4 || uint64(binary.LittleEndian.Uint32(input)) > uint64(len(input)-4) {
 		return errors.New("no module on standard input; this verb is spore's own")

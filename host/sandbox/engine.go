@@ -63,12 +63,17 @@ type Engine struct {
 	start    time.Time // zero point of all clocks but the wall's
 	cores    cores
 
+	compiling chan struct{} // holds one token for each module that is being compiled
+
 	restores restoreCounts
 
 	mu       sync.Mutex
 	programs map[string]*program // by key, those in memory
 	images   map[*Image]struct{} // those in memory
 }
+
+// maxCompiling is how many modules are compiled at the same time.
+const maxCompiling = 2
 
 // Restores counts what became of the instances that have served.
 type Restores struct {
@@ -92,7 +97,7 @@ func Open(opt Options) (*Engine, error) {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
 	e := &Engine{opt: opt, start: time.Now(), cores: cores{free: opt.Cores},
-		programs: map[string]*program{}, images: map[*Image]struct{}{}}
+		compiling: make(chan struct{}, maxCompiling), programs: map[string]*program{}, images: map[*Image]struct{}{}}
 	var err error
 	if e.files, err = openFiles(opt.Directory); err != nil {
 		return nil, fmt.Errorf("open sandbox engine: %w", err)
@@ -103,8 +108,8 @@ func Open(opt Options) (*Engine, error) {
 	return e, nil
 }
 
-// Restore describes how instances are put back at their snapshot on this machine.
-func (e *Engine) Restore() string {
+// RestoreMethod describes how instances are put back at their snapshot on this machine.
+func (e *Engine) RestoreMethod() string {
 	if e.tracking.counts {
 		return e.tracking.method.String() + ", spared where no page fault happened"
 	}

@@ -91,20 +91,22 @@ func Digest(wasm []byte) string {
 // keepModule stores a module for the day when what follows from it is damaged.
 func (f *files) keepModule(digest string, wasm []byte) error {
 	path := filepath.Join(f.modules, digest)
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.Size() == int64(len(wasm)) {
 		return nil
 	}
 	return writeFile(path, wasm)
 }
 
-// module returns a stored module.
+// module returns a stored module. One that is damaged is deleted, so that the next
+// deploy stores it again.
 func (f *files) module(digest string) ([]byte, error) {
-	wasm, err := os.ReadFile(filepath.Join(f.modules, digest))
+	path := filepath.Join(f.modules, digest)
+	wasm, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	if Digest(wasm) != digest {
-		return nil, errDamaged
+		return nil, errors.Join(errDamaged, os.Remove(path))
 	}
 	return wasm, nil
 }

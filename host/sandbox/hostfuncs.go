@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -104,26 +103,6 @@ func types[T ~byte](signature string) []T {
 		}
 	}
 	return list
-}
-
-// checkImports refuses a module that imports what no host module offers, naming
-// all of it at once.
-func checkImports(m *wasmbin.Module) error {
-	offered := hostModules()
-	var wrong []string
-	for _, im := range m.Imports {
-		fn, ok := offered[im.Module][im.Name]
-		switch {
-		case !ok:
-			wrong = append(wrong, im.Module+"."+im.Name+" does not exist")
-		case !im.Type.Equal(wasmbin.FuncType{Params: types[wasmbin.ValueType](fn.params), Results: types[wasmbin.ValueType](fn.result)}):
-			wrong = append(wrong, im.Module+"."+im.Name+" has another signature")
-		}
-	}
-	if wrong == nil {
-		return nil
-	}
-	return fmt.Errorf("imports that this host cannot satisfy: %s", strings.Join(wrong, ", "))
 }
 
 // guestMemory is the checked door to a guest's memory. Views it returns are

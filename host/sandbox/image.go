@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -51,7 +52,7 @@ type Image struct {
 // otherwise what went wrong in its initialisation.
 func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*Image, error) {
 	img := &Image{engine: e, settings: settings, environ: environ(&settings), digest: Digest(wasm)}
-	if header, _, err := img.readSnapshot(); err == nil {
+	if header, _, err := img.readSnapshot(); err == nil && e.files.keepModule(img.digest, wasm) == nil {
 		img.note = header.Note
 		img.Touch()
 		return img, nil
@@ -93,35 +94,44 @@ func (img *Image) key() string {
 
 // build compiles and initialises the module and stores what came of it.
 func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
-	invalid := func(err error) error { return &function.Error{Kind: abi.Invalid, Op: "load", Err: err} }
 	m, err := wasmbin.Parse(wasm)
 	if err != nil {
-		return nil, invalid(err)
+		return nil, loadError(err)
 	}
 	if err := checkModule(m); err != nil {
-		return nil, invalid(err)
+		return nil, loadError(err)
 	}
-	e, key := img.engine, codeKey(img.digest)
-	opt := wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: FuelSlice}
-	p, err := e.program(ctx, key)
-	if err != nil { // it is not there, or not as it should be
-		if err := e.compile(ctx, key, m, opt); err != nil {
-			return nil, invalid(err)
-		}
-		if p, err = e.program(ctx, key); err != nil {
-			return nil, invalid(err)
-		}
+	p, err := img.engine.compiled(ctx, codeKey(img.digest), m, wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: FuelSlice})
+	if err != nil {
+		return nil, loadError(err)
 	}
 	res, err := img.freeze(ctx, p, m)
 	if err != nil {
-		e.releaseProgram(p)
+		img.engine.releaseProgram(p)
 		return nil, err
 	}
 	if err := img.store(wasm, res.snapshot); err != nil {
 		img.pinned = true
 		res.snapshot.Note = "it could not be stored, so it stays in memory and a restart initialises it again: " + err.Error()
+		img.settings.log("", abi.LogRecord{Level: 4, Message: res.snapshot.Note})
 	}
 	return res, nil
+}
+
+// loadError is the error of a module that could not be made ready: the module's own
+// doing, unless the error has a kind, or the disk is to blame.
+func loadError(err error) error {
+	var known *function.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	kind := abi.Invalid
+	var path *os.PathError
+	var link *os.LinkError
+	if errors.As(err, &path) || errors.As(err, &link) {
+		kind = abi.Internal
+	}
+	return &function.Error{Kind: kind, Op: "load", Err: err}
 }
 
 // store keeps all that a restart needs.
@@ -130,44 +140,6 @@ func (img *Image) store(wasm []byte, s *snapshot) error {
 		return err
 	}
 	return img.storeSnapshot(s)
-}
-
-// Check reports why wasm cannot be a function, without compiling it.
-func Check(wasm []byte) error {
-	m, err := wasmbin.Parse(wasm)
-	if err != nil {
-		return err
-	}
-	return checkModule(m)
-}
-
-func checkModule(m *wasmbin.Module) error { return errors.Join(checkImports(m), checkExports(m)) }
-
-// checkExports refuses a module that is neither a spore guest nor a command,
-// naming what is missing.
-func checkExports(m *wasmbin.Module) error {
-	void := wasmbin.FuncType{}
-	if !m.ExportsMemory(abi.ExportMemory) {
-		return fmt.Errorf("the module does not export its memory as %q", abi.ExportMemory)
-	}
-	if !m.Exports(abi.ExportServe) && !m.Exports(abi.ExportStart) {
-		return fmt.Errorf("the module exports neither the function %s(), as a spore function does, nor %s(), as a WASI command does", abi.ExportServe, abi.ExportStart)
-	}
-	if t, ok := m.FuncExport(abi.ExportServe); !isCommand(m) && (!ok || !t.Equal(void)) {
-		return fmt.Errorf("the module does not export the function %s(); is it a spore function, with guest.Start in its main?", abi.ExportServe)
-	}
-	if m.Exports(abi.ExportStart) == m.Exports(abi.ExportInitialize) {
-		return fmt.Errorf("the module must export one of %s and %s", abi.ExportStart, abi.ExportInitialize)
-	}
-	for _, name := range []string{abi.ExportStart, abi.ExportInitialize, abi.ExportWarm} {
-		if t, ok := m.FuncExport(name); m.Exports(name) && (!ok || !t.Equal(void)) {
-			return fmt.Errorf("export %s is not a function without parameters and results", name)
-		}
-	}
-	if t, ok := m.FuncExport(abi.ExportRandom); m.Exports(abi.ExportRandom) && (!ok || !t.Equal(wasmbin.FuncType{Results: []wasmbin.ValueType{wasmbin.I64}})) {
-		return fmt.Errorf("export %s is not a function that returns one i64", abi.ExportRandom)
-	}
-	return nil
 }
 
 // Note returns what the operator should know about the image, or "".

@@ -61,6 +61,9 @@ func (res *resident) instantiate(ctx context.Context) (*instance, error) {
 
 // place puts a new instance, whose memory was mapped from s, at the snapshot.
 func (inst *instance) place(s *snapshot) error {
+	if s.Frozen && len(s.Globals) != len(inst.globals) || s.Size < uint64(inst.mem.Size()) {
+		return &function.Error{Kind: abi.Internal, Op: "restore " + inst.res.img.settings.Name, Err: errDamaged}
+	}
 	if missing := s.Size - uint64(inst.mem.Size()); missing > 0 {
 		if _, ok := inst.mem.Grow(uint32(missing / wasmPage)); !ok {
 			return &function.Error{Kind: abi.Internal, Op: "restore " + inst.res.img.settings.Name, Err: errDamaged}

@@ -87,7 +87,7 @@ func TestS1NoMarkSurvives(t *testing.T) {
 	r := e.Restores()
 	t.Logf("%d events, %d guests at once: %+v", events, guests, r)
 	require.Equal(t, int64(events), r.InPlace)
-	if e.Restore() == "scan, spared where no page fault happened" {
+	if e.RestoreMethod() == "scan, spared where no page fault happened" {
 		require.Greater(t, r.Spared, r.InPlace/2, "or this proves nothing about sparing the look")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 )
@@ -21,6 +22,8 @@ import (
 type program struct {
 	key      string
 	users    int // guarded by Engine.mu
+	once     sync.Once
+	err      error // of opening it
 	cache    wazero.CompilationCache
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
@@ -66,28 +69,33 @@ func wazeroVersion() string {
 	return "unknown"
 }
 
-// program returns the code under key, from memory or from disk.
+// program returns the code under key, from memory or from disk. The caller gives it
+// back with releaseProgram.
 func (e *Engine) program(ctx context.Context, key string) (*program, error) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	p := e.programs[key]
 	if p == nil {
 		p = &program{key: key}
-		if err := p.open(ctx, filepath.Join(e.files.code, key)); err != nil {
-			p.close()
-			return nil, err
-		}
 		e.programs[key] = p
 	}
 	p.users++
+	e.mu.Unlock()
+	p.once.Do(func() { p.err = p.open(ctx, filepath.Join(e.files.code, key)) })
+	if p.err != nil {
+		e.releaseProgram(p)
+		return nil, p.err
+	}
 	return p, nil
 }
 
 func (e *Engine) releaseProgram(p *program) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p.users--; p.users == 0 {
-		delete(e.programs, p.key)
+	p.users--
+	if (p.users == 0 || p.err != nil) && e.programs[p.key] == p {
+		delete(e.programs, p.key) // the next one opens it anew
+	}
+	if p.users == 0 {
 		p.close()
 	}
 }
@@ -104,6 +112,7 @@ func (p *program) open(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	defer entry.Close() // while it is open, no other file can have its identity
 	if p.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 		return err
 	}
@@ -114,7 +123,24 @@ func (p *program) open(ctx context.Context, dir string) error {
 	if p.compiled, err = p.runtime.CompileModule(ctx, skeleton); err != nil {
 		return err
 	}
-	if now, err := codeEntry(dir); err != nil || !os.SameFile(now, entry) {
+	return sameEntry(dir, entry)
+}
+
+// sameEntry reports an error when the entry in dir is not the file that is open.
+func sameEntry(dir string, entry *os.File) error {
+	before, err := entry.Stat()
+	if err != nil {
+		return err
+	}
+	path, err := entryPath(dir)
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(before, now) {
 		return errOtherMachine
 	}
 	return nil
@@ -135,9 +161,9 @@ func (p *program) close() {
 	}
 }
 
-// readCode returns the skeleton in dir, and the entry beside it, once the digest
-// of both has been found right.
-func readCode(dir string) (skeleton []byte, entry os.FileInfo, err error) {
+// readCode returns the skeleton in dir, and the entry beside it, open, once the
+// digest of both has been found right.
+func readCode(dir string) (skeleton []byte, entry *os.File, err error) {
 	if skeleton, err = os.ReadFile(filepath.Join(dir, skeletonFile)); err != nil {
 		return nil, nil, err
 	}
@@ -145,15 +171,22 @@ func readCode(dir string) (skeleton []byte, entry os.FileInfo, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	got, err := digestCode(dir, filepath.Base(dir), skeleton)
+	path, err := entryPath(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	if string(want) != got {
-		return nil, nil, errDamaged
+	if entry, err = os.Open(path); err != nil {
+		return nil, nil, err
 	}
-	entry, err = codeEntry(dir)
-	return skeleton, entry, err
+	got, err := digestCode(dir, filepath.Base(dir), skeleton)
+	if err == nil && string(want) != got {
+		err = errDamaged
+	}
+	if err != nil {
+		_ = entry.Close()
+		return nil, nil, err
+	}
+	return skeleton, entry, nil
 }
 
 // digestCode is the digest of a skeleton and of the one cache entry in dir, as the
@@ -185,15 +218,6 @@ func entryPath(dir string) (string, error) {
 	}
 	return entries[0], nil
 }
-
-func codeEntry(dir string) (os.FileInfo, error) {
-	path, err := entryPath(dir)
-	if err != nil {
-		return nil, err
-	}
-	return os.Stat(path)
-}
-
 
 // touchAll marks all files under dir as used today.
 func touchAll(dir string) {

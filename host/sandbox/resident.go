@@ -113,6 +113,7 @@ func (img *Image) read(ctx context.Context) (*resident, error) {
 	if err != nil {
 		return nil, err
 	}
+	img.Touch()
 	p, err := img.engine.program(ctx, codeKey(img.digest))
 	if err != nil {
 		s.close()

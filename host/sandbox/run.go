@@ -64,8 +64,9 @@ type run struct {
 	misused  bool     // a call out of order
 	command  *command // nil: a guest runs
 
-	fn    api.Function // entered
-	stack callStack    // of fn; since the first yield
+	fn      api.Function // entered
+	stack   callStack    // of fn; since the first yield
+	deepest int          // bytes of it in use, as seen at yields
 
 	output output
 	calls  callTable
@@ -118,7 +119,7 @@ func (r *run) yield(args []uint64) int64 {
 	if !r.stack.known {
 		r.stack = callStackOf(r.fn)
 	}
-	if r.stack.used(args) > maxCallStack {
+	if r.deepest = max(r.deepest, r.stack.used(args)); r.deepest > maxCallStack {
 		panic(errRecursion)
 	}
 	if now-r.thread.since > quantum {
@@ -126,6 +127,10 @@ func (r *run) yield(args []uint64) int64 {
 	}
 	return FuelSlice
 }
+
+// maxKeptStack is how much of the engine's stack an instance may have used that
+// serves again: the engine never gives any of it back.
+const maxKeptStack = 256 << 10
 
 // giveWay lets others run.
 func (r *run) giveWay() {
@@ -153,7 +158,7 @@ func (r *run) outOfOrder() int32 {
 func (r *run) enter(fn api.Function, stack []uint64) error {
 	r.fn, r.stack = fn, callStack{}
 	err := fn.CallWithStack(r, stack)
-	r.stop()
+	r.endStretch()
 	if r.calls.open != nil {
 		r.unpin() // the calls take a moment to end
 		r.calls.closeAll()

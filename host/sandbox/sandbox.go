@@ -65,9 +65,10 @@ func (res *resident) start(ctx context.Context) (*instance, error) {
 // Serve takes ev to the guest and returns when the guest has ended. reply is
 // called at most once, from within Serve: when the guest has answered and ended, or
 // has answered and is found to go on, at its next host call or at the latest when
-// its fuel is used up. The Result is borrowed until reply returns. ev is borrowed
-// until then, or until Serve returns; its Entropy is filled here. The error is a *function.Error, also when
-// the guest went wrong after its answer. A sandbox serves once.
+// its fuel is used up. The Result is borrowed until reply returns, and ev until then
+// or until Serve returns, but for its request id and trigger, which are read to the
+// end. Its Entropy is filled here. The error is a *function.Error, also when the
+// guest went wrong after its answer. A sandbox serves once.
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply function.Reply) (function.Stats, error) {
 	fillEntropy(ev.Entropy[:])
 	e := sb.inst.res.img.engine
@@ -91,6 +92,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r, e := &sb.run, sb.inst.res.img.engine
 	r.Context, r.inst, r.img = ctx, sb.inst, sb.inst.res.img
 	r.pin()
+	defer r.unpin()
 	r.begun = e.elapsed()
 	err := r.enter(fn, stack)
 	r.ended = e.elapsed()
@@ -104,7 +106,6 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.memory = sb.inst.mem.Size()
 	sb.restore(err)
 	sb.opening += e.elapsed() - r.ended
-	r.unpin()
 	return err
 }
 
@@ -115,7 +116,7 @@ func (sb *Sandbox) restore(err error) {
 	res := sb.inst.res
 	counts := &res.img.engine.restores
 	kind := function.KindOf(err)
-	if !res.snapshot.Frozen || kind != abi.None && kind != abi.GuestError {
+	if !res.snapshot.Frozen || kind != abi.None && kind != abi.GuestError || sb.run.deepest > maxKeptStack {
 		counts.dropped.Add(1)
 		return
 	}

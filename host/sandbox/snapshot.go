@@ -98,7 +98,7 @@ func (img *Image) readSnapshot() (header snapshotHeader, memory []byte, err erro
 
 // decoder is shared: it has no state between calls.
 var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(4<<30))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 })
 
 // loadSnapshot brings the image's file into memory.

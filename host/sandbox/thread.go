@@ -33,7 +33,7 @@ func (r *run) pin() {
 // pause gives core and thread back for a while. Until it is resumed the run does
 // not touch guest memory.
 func (r *run) pause() {
-	r.stop()
+	r.endStretch()
 	r.thread.look = true
 	r.unpin()
 }
@@ -51,8 +51,8 @@ func (r *run) unpin() {
 	r.img.engine.cores.give()
 }
 
-// stop ends a stretch: it takes the second readings.
-func (r *run) stop() {
+// endStretch takes the second readings.
+func (r *run) endStretch() {
 	t := &r.thread
 	t.look = t.look || threadFaults() != t.faults
 	if t.clock != 0 {

@@ -1,0 +1,66 @@
+package sandbox_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/function"
+	"spore/host/sandbox"
+)
+
+func answering() []byte { return handmade{serve: []step{take(anyResult), respond()}}.bytes() }
+
+// TestDeployingAgainMendsALostModule has code lost and the module damaged: the image
+// at rest cannot be brought back, and says what helps.
+func TestDeployingAgainMendsALostModule(t *testing.T) {
+	dir, wasm := t.TempDir(), answering()
+	e := openEngine(t, sandbox.Options{Directory: dir})
+	img, err := e.Prepare(t.Context(), wasm, capable())
+	require.NoError(t, err)
+	defer img.Close()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "modules", sandbox.Digest(wasm)), make([]byte, len(wasm)), 0o600))
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "code")))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "code"), 0o700))
+	require.ErrorContains(t, img.Wake(t.Context()), "deploy the function again")
+	again, err := e.Prepare(t.Context(), wasm, capable())
+	require.NoError(t, err)
+	defer again.Close()
+	require.NoError(t, again.Wake(t.Context()))
+}
+
+func TestAPanicOfTheCallerKeepsNoCore(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Cores: 1})
+	img, err := e.Prepare(t.Context(), answering(), capable())
+	require.NoError(t, err)
+	defer img.Close()
+	end := time.Now().Add(time.Minute)
+	require.Panics(t, func() {
+		sb, err := img.Open(t.Context())
+		require.NoError(t, err)
+		defer sb.Close()
+		_, _ = sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) { panic("reply") })
+	})
+	served := make(chan error, 1)
+	go func() { _, _, err := ask(t, img, abi.Event{}, time.Minute); served <- err }()
+	select {
+	case err := <-served:
+		require.NoError(t, err)
+	case <-time.After(30 * time.Second):
+		t.Fatal("the core was never given back")
+	}
+}
+
+func TestACancelledCompilationIsNotTheModulesFault(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Compiler: []string{"/bin/sh", "-c", "exec sleep 60"}})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := e.Prepare(ctx, answering(), capable())
+	require.Equal(t, abi.NotReady, function.KindOf(err), "%v", err)
+	require.NotContains(t, err.Error(), "processor time")
+}
