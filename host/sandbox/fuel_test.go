@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"runtime"
@@ -80,11 +81,17 @@ func bounded(i int) []byte {
 // lengthy is about two megabytes of code without a branch.
 var lengthy = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 300_000))
 
-// memoryLoop grows memory to its limit, 1,024 pages, and repeats a bulk
-// instruction over all of it.
+// largest grows memory to its limit, 1,024 pages.
+var largest = cat([]byte{0x41}, sleb(1023), []byte{0x40, 0, 0x1a})
+
+// allMemory is a bulk instruction over all of the largest memory.
+func allMemory(bulk []byte) []byte {
+	return cat([]byte{0x41, 0, 0x41, 0, 0x41}, sleb(64<<20), bulk)
+}
+
+// memoryLoop repeats a bulk instruction over all of the largest memory.
 func memoryLoop(bulk ...byte) endless {
-	all := sleb(64 << 20)
-	return endless{body([]byte{0x41}, sleb(1023), []byte{0x40, 0, 0x1a, 0x03, 0x40, 0x41, 0, 0x41, 0, 0x41}, all, bulk, []byte{0x0c, 0, 0x0b})}
+	return endless{body(largest, []byte{0x03, 0x40}, allMemory(bulk), []byte{0x0c, 0, 0x0b})}
 }
 
 // endlessCases are hostile functions that no deadline may fail to end, by the
@@ -118,6 +125,38 @@ func TestG1LoopsEnd(t *testing.T)                 { endAll(t, "G1") }
 func TestG2CallTreesWithoutLoopsEnd(t *testing.T) { endAll(t, "G2") }
 func TestG3HostFunctionsDoNotRefill(t *testing.T) { endAll(t, "G3") }
 func TestG4BulkInstructionsEnd(t *testing.T)      { endAll(t, "G4") }
+
+// atYields counts how often the host asks whether it wants a run ended: at each
+// yield, and at each call of a host function.
+type atYields struct {
+	context.Context
+	asked int
+}
+
+func (c *atYields) Err() error {
+	c.asked++
+	return c.Context.Err()
+}
+
+// TestG4OneBulkInstructionYields: a single instruction over the largest memory must
+// not run on while the collector waits.
+func TestG4OneBulkInstructionYields(t *testing.T) {
+	for name, bulk := range map[string][]byte{"memory.fill": {0xfc, 0x0b, 0}, "memory.copy": {0xfc, 0x0a, 0, 0}} {
+		t.Run(name, func(t *testing.T) {
+			once := endless{body(largest, allMemory(bulk))}
+			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), once.bytes(), settings())
+			require.NoError(t, err)
+			t.Cleanup(img.Close)
+			sb, err := img.Open(t.Context())
+			require.NoError(t, err)
+			defer sb.Close()
+			ctx, end := &atYields{Context: t.Context()}, time.Now().Add(10*time.Second)
+			_, err = sb.Serve(ctx, &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+			require.Equal(t, abi.NoAnswer, function.KindOf(err), "it comes to its end: %v", err)
+			require.GreaterOrEqual(t, ctx.asked, 32)
+		})
+	}
+}
 
 func TestG1GoLoopsEnd(t *testing.T) {
 	img := prepare(t, settings())

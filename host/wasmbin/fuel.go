@@ -43,19 +43,6 @@ func (w *rewriter) chargedBrIf(b []byte, in instr, units int64) []byte {
 	return append(appendU32(append(b, opBr), in.index+1), opEnd)
 }
 
-// bulkShift makes one unit of 16 bytes filled or copied.
-const bulkShift = 4
-
-// chargeLength appends, before a bulk instruction whose length is on top of the
-// stack: fuel -= length >> bulkShift, and yield when it is below zero.
-func (w *rewriter) chargeLength(b []byte, scratch uint32) []byte {
-	b = appendU32(append(b, opLocalTee), scratch)
-	b = appendU32(append(b, opGlobalGet), w.fuel())
-	b = appendU32(append(b, opLocalGet), scratch)
-	b = append(b, opI32Const, bulkShift, opI32ShrU, opI64ExtendI32U, opI64Sub)
-	return w.yieldBelowZero(b)
-}
-
 func (w *rewriter) fuel() uint32 { return uint32(len(w.m.globals)) }
 
 // yieldBelowZero appends: fuel = top of stack; if fuel < 0 { refill() }. It is a
@@ -65,8 +52,11 @@ func (w *rewriter) yieldBelowZero(b []byte) []byte {
 	b = appendU32(append(b, opGlobalSet), w.fuel())
 	b = appendU32(append(b, opBlock, blockEmpty, opGlobalGet), w.fuel())
 	b = append(b, opI64Const, 0, opI64GeS, opBrIf, 0)
-	b = appendU32(append(b, opCall), uint32(w.m.functions()+1)) // refill stands behind all others
-	return append(b, opEnd)
+	return append(w.callRefill(b), opEnd)
+}
+
+func (w *rewriter) callRefill(b []byte) []byte {
+	return appendU32(append(b, opCall), w.ownIndex(ownRefill))
 }
 
 // refill returns the body of the function that sets the fuel to what Yield

@@ -195,6 +195,7 @@ func TestM2HostileModules(t *testing.T) {
 		"4,000 locals and 2,000 targets":    {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f, 0x41, 0, 0x0e}, leb(2_000), make([]byte, 2_001), []byte{0x0b}))), "2000 branch targets and 4000 locals"},
 		"4,000 locals and 2,000 branches":   {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f}, bytes.Repeat([]byte{0x41, 0, 0x0d, 0}, 2_000), []byte{0x0b}))), "branch targets and 4000 locals"},
 		"4,000 locals and 2,000 decisions":  {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f}, bytes.Repeat([]byte{0x41, 0, 0x04, 0x40, 0x0b}, 2_000), []byte{0x0b}))), "branch targets and 4000 locals"},
+		"4,000 locals and 1,000 fills":      {module(voidType, oneFunc, oneMemory, bodies(slices.Concat([]byte{1}, leb(4_000), []byte{0x7f}, bytes.Repeat([]byte{0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0}, 1_000), []byte{0x0b}))), "branch targets and 4000 locals"},
 		"100,000 parameters":                {module(vec(1, 1, append(append([]byte{0x60}, leb(100_000)...), append(repeat(100_000, 0x7f), 0)...)...), oneMemory), "100000 parameters; spore accepts 1000"},
 		"100,000 results":                   {module(vec(1, 1, append(append([]byte{0x60, 0}, leb(100_000)...), repeat(100_000, 0x7f)...)...), oneMemory), "100000 results; spore accepts 1000"},
 		"10,000 types of 1,000 parameters":  {module(vec(1, 10_000, bytes.Repeat(slices.Concat([]byte{0x60}, leb(1000), repeat(1000, 0x7f), []byte{0}), 10_000)...), oneMemory), "in all types together"},
@@ -323,7 +324,7 @@ func TestM5FlippedBitsOfAGoModule(t *testing.T) {
 }
 
 // TestGuestsDoNotReachWhatTheRewriterAdds uses the indices behind a module's last
-// ones, where the fuel and Yield's type are after the rewrite. A guest that could
+// ones, where the fuel and spore's own functions and types are after the rewrite. A guest that could
 // set its fuel would run for ever.
 func TestGuestsDoNotReachWhatTheRewriterAdds(t *testing.T) {
 	globals := section(6, 1, 0x7e, 1, 0x42, 0, 0x0b)
@@ -338,6 +339,9 @@ func TestGuestsDoNotReachWhatTheRewriterAdds(t *testing.T) {
 		"a block of the rewriter's type":  {0x02, 1, 0x42, 0, 0x0b, 0x1a},
 		"call_indirect with its type":     {0x41, 0, 0x11, 1, 0, 0x1a},
 		"the local for bulk instructions": {0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0, 0x20, 0, 0x1a},
+		"a call of what fills in pieces":  {0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0, 0x41, 0, 0x41, 0, 0x41, 0, 0x10, 2},
+		"a call of what copies in pieces": {0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 11, 0, 0x41, 0, 0x41, 0, 0x41, 0, 0x10, 3},
+		"a block of their type":           {0x41, 0, 0x41, 0, 0x41, 0, 0x02, 3, 0xfc, 11, 0, 0x0b},
 		"the largest index":               {0x23, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x1a},
 		"a block of the largest type":     {0x02, 0xff, 0xff, 0xff, 0xff, 0x0f, 0x0b},
 	} {

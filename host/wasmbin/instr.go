@@ -20,11 +20,19 @@ const (
 	opGlobalGet     = 0x23
 	opGlobalSet     = 0x24
 	opTableSet      = 0x26
+	opMemorySize    = 0x3f
 	opI32Const      = 0x41
 	opI64Const      = 0x42
+	opI32GtU        = 0x4b
+	opI32LeU        = 0x4d
+	opI64GtU        = 0x56
 	opI64GeS        = 0x59
+	opI32Add        = 0x6a
+	opI32Sub        = 0x6b
 	opI32ShrU       = 0x76
+	opI64Add        = 0x7c
 	opI64Sub        = 0x7d
+	opI64Shl        = 0x86
 	opI64ExtendI32U = 0xad
 	opRefFunc       = 0xd2
 	opMisc          = 0xfc
@@ -49,7 +57,7 @@ type instr struct {
 	sub     uint32 // opMisc and opSIMD
 	index   uint32 // of a function, type, global, local or label
 	value   int64  // of opI32Const; a block's type, negative when it is not an index
-	targets int    // of a branch
+	targets int    // of a branch, or of those that will stand around in
 	start   int    // of the opcode, in the reader's data
 	end     int    // after the immediates
 }
@@ -107,6 +115,9 @@ func next(r *reader) instr {
 	case op == opMisc:
 		in.sub = subOpcode(r)
 		miscImmediates(r, in.sub)
+		if in.isBulk() {
+			in.targets = bulkTargets
+		}
 	case op == opSIMD:
 		in.sub = subOpcode(r)
 		simdImmediates(r, in.sub)
@@ -181,13 +192,26 @@ func (m *Module) checkIndex(r *reader, in instr, locals int) {
 func miscImmediates(r *reader, sub uint32) {
 	switch {
 	case sub < miscMemInit: // saturating conversions
-	case sub == miscMemInit || sub == miscMemCopy || sub == miscTabInit || sub == miscTabCopy:
+	case sub == miscMemCopy:
+		memoryIndex(r)
+		memoryIndex(r)
+	case sub == miscMemFill:
+		memoryIndex(r)
+	case sub == miscMemInit || sub == miscTabInit || sub == miscTabCopy:
 		r.u32()
 		r.u32()
 	case sub <= miscLast:
 		r.u32()
 	default:
 		r.fail("instruction 0xfc %d is not supported", sub)
+	}
+}
+
+// memoryIndex reads the memory of a bulk instruction, which the rewriter does not
+// hand on to the engine. WebAssembly 2.0 has a byte there.
+func memoryIndex(r *reader) {
+	if i := r.byte(); i != 0 {
+		r.fail("memory %d does not exist", i)
 	}
 }
 

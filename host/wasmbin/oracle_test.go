@@ -31,6 +31,8 @@ const (
 	// oracleFuel is how much a rewritten module gets at each yield: so little that
 	// nearly all of them yield.
 	oracleFuel = 3
+	// oraclePiece makes pieces of nearly all bulk instructions.
+	oraclePiece = 5
 	// oracleYields ends a call that goes on for ever, which only rewritten code can.
 	oracleYields = 5_000_000
 	// oraclePages is the memory a module may have. Some grow to gigabytes.
@@ -45,7 +47,7 @@ func rewriteForOracle(wasm []byte) (*wasmbin.Module, *wasmbin.Rewritten, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	out, err := m.Rewrite(wasmbin.Options{MemoryPages: oraclePages, Fuel: oracleFuel})
+	out, err := m.Rewrite(wasmbin.WithPiece(wasmbin.Options{MemoryPages: oraclePages, Fuel: oracleFuel}, oraclePiece))
 	return m, out, err
 }
 

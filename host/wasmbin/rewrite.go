@@ -1,6 +1,7 @@
 package wasmbin
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 )
@@ -21,6 +22,8 @@ const (
 type Options struct {
 	MemoryPages uint32 // the memory limit, in 64 KiB pages; a module that begins above it is refused
 	Fuel        int64  // units until the first call of Yield
+
+	piece uint32 // bytes a bulk instruction works on between two yields; 0: bulkPiece
 }
 
 // Rewritten is a module made ready for the sandbox.
@@ -40,21 +43,23 @@ type Rewritten struct {
 //   - custom sections dropped.
 //
 // Yield is a further imported function, so the index of every function the
-// module defines goes up by one. Behind them stands one function of spore's own.
+// module defines goes up by one. Behind them stand functions of spore's own.
 func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 	if m.MemoryMin > opt.MemoryPages {
 		return nil, &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
 			strconv.Itoa(int(opt.MemoryPages)*64) + " KiB; raise memory in functions.toml"}
 	}
+	opt.piece = cmp.Or(opt.piece, bulkPiece)
 	w := &rewriter{m: m, opt: opt, out: &Rewritten{}}
 	w.profile()
+	w.own = w.ownFunctions()
 	code := w.code()
 	head := w.head()
 	if w.err != nil {
 		return nil, w.err
 	}
 	w.out.Wasm = appendSection(slices.Clone(head), sectionCode, code)
-	w.out.Skeleton = appendSection(head, sectionCode, skeleton(len(m.bodies)+1))
+	w.out.Skeleton = appendSection(head, sectionCode, skeleton(len(m.bodies)+len(w.own)))
 	return w.out, nil
 }
 
@@ -67,7 +72,45 @@ type rewriter struct {
 	saved    []uint32  // indices of the mutable globals, fuel included
 	profiles []profile // of the functions, by body
 	setBy    []int     // by local: the last function, from 1, that was seen to set it
+	hasBulk  bool      // there is a bulk instruction
+	own      []ownFunction
 }
+
+// ownFunction is one that the rewriter adds behind the module's.
+type ownFunction struct {
+	typ  uint32
+	body []byte // with its locals
+}
+
+// The places of spore's own functions behind the module's. The last two are there
+// when something calls them.
+const (
+	ownRefill = iota
+	ownFill
+	ownCopy
+)
+
+func (w *rewriter) ownFunctions() []ownFunction {
+	list := []ownFunction{ownRefill: {w.ownType(typeRefill), w.refill()}}
+	if w.hasBulk {
+		typ := w.ownType(typeBulk)
+		list = append(list, ownFunction{typ, w.fillInPieces()}, ownFunction{typ, w.copyInPieces()})
+	}
+	return list
+}
+
+// The places of spore's own types behind the module's.
+const (
+	typeYield = iota
+	typeRefill
+	typeBulk
+)
+
+// ownType returns the index of a type of spore's own in the rewritten module.
+func (w *rewriter) ownType(place int) uint32 { return uint32(len(w.m.types) + place) }
+
+// ownIndex returns the index of a function of spore's own in the rewritten module.
+func (w *rewriter) ownIndex(place int) uint32 { return uint32(w.m.functions() + 1 + place) }
 
 // head returns all that stands before the code.
 func (w *rewriter) head() []byte {
@@ -97,10 +140,11 @@ func skeleton(n int) []byte {
 }
 
 func (w *rewriter) types() []byte {
-	b := appendU32(nil, uint32(len(w.m.types)+2))
+	b := appendU32(nil, uint32(len(w.m.types)+3))
 	b = append(b, w.m.typeBytes...)
-	b = append(b, 0x60, 0, 1, byte(I64)) // Yield's
-	return append(b, 0x60, 0, 0)         // refill's
+	b = append(b, 0x60, 0, 1, byte(I64))                          // typeYield
+	b = append(b, 0x60, 0, 0)                                     // typeRefill
+	return append(b, 0x60, 3, byte(I32), byte(I32), byte(I32), 0) // typeBulk
 }
 
 func (w *rewriter) imports() []byte {
@@ -110,7 +154,7 @@ func (w *rewriter) imports() []byte {
 		b = appendU32(append(b, kindFunc), im.typeIndex)
 	}
 	b = appendName(appendName(b, YieldModule), Yield)
-	return appendU32(append(b, kindFunc), uint32(len(w.m.types)))
+	return appendU32(append(b, kindFunc), w.ownType(typeYield))
 }
 
 // shift maps a function index of the module to one of the rewritten module.
@@ -122,11 +166,14 @@ func (w *rewriter) shift(index uint32) uint32 {
 }
 
 func (w *rewriter) functions() []byte {
-	b := appendU32(nil, uint32(len(w.m.funcs)+1))
+	b := appendU32(nil, uint32(len(w.m.funcs)+len(w.own)))
 	for _, t := range w.m.funcs {
 		b = appendU32(b, t)
 	}
-	return appendU32(b, uint32(len(w.m.types)+1)) // refill's
+	for _, f := range w.own {
+		b = appendU32(b, f.typ)
+	}
+	return b
 }
 
 func (w *rewriter) tables() []byte {
@@ -251,7 +298,7 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 }
 
 func (w *rewriter) code() []byte {
-	b := appendU32(nil, uint32(len(w.m.bodies)+1))
+	b := appendU32(nil, uint32(len(w.m.bodies)+len(w.own)))
 	var scratch []byte
 	for i, body := range w.m.bodies {
 		if w.err != nil {
@@ -260,8 +307,10 @@ func (w *rewriter) code() []byte {
 		scratch = w.function(scratch[:0], i, body)
 		b = append(appendU32(b, uint32(len(scratch))), scratch...)
 	}
-	refill := w.refill()
-	return append(appendU32(b, uint32(len(refill))), refill...)
+	for _, f := range w.own {
+		b = append(appendU32(b, uint32(len(f.body))), f.body...)
+	}
+	return b
 }
 
 // function appends one body: locals, then the instructions with indices shifted
@@ -316,7 +365,8 @@ func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32)
 		case back > 0:
 			b = w.charge(b, back)
 		case in.isBulk():
-			b = w.chargeLength(b, scratch)
+			b = w.bulk(b, in, scratch)
+			return
 		}
 		b = w.instr(b, r.data, in)
 	})

@@ -68,7 +68,7 @@ func (s *scan) visit(in instr) {
 	case in.op == opCall && int(in.index) >= len(s.w.m.Imports):
 		s.calls = append(s.calls, in.index-uint32(len(s.w.m.Imports)))
 	case in.isBulk():
-		s.bulk = true
+		s.bulk, s.w.hasBulk = true, true
 	case in.isJoin():
 		s.joins++
 	case in.op == opLocalSet || in.op == opLocalTee:
@@ -112,6 +112,9 @@ func (w *rewriter) weight(in instr, p *profile) int64 {
 		n += operands(w.m.types[in.index]) + lightMax
 	case opSIMD: // its values are twice as long
 		n = 2
+	}
+	if in.isBulk() {
+		n += bulkWeight
 	}
 	if in.isJoin() {
 		n += p.moves
