@@ -1,6 +1,9 @@
 package sandbox
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // cores hands out the right to execute a guest's code to as many runs as there are
 // cores. Runs that have had little of it go first: an event that needs less than a
@@ -10,6 +13,8 @@ type cores struct {
 	free    int
 	waiting [2]line // runs that have had less than a quantum, and the others
 	turn    int
+
+	wanted atomic.Int32 // how many are in the first line
 }
 
 // line is a queue of those that wait for a core. Each waits on a channel of its own.
@@ -33,6 +38,7 @@ func (c *cores) take(hadItsQuantum bool) {
 	}
 	ready := make(chan struct{})
 	c.waiting[i] = append(c.waiting[i], ready)
+	c.wanted.Store(int32(len(c.waiting[0])))
 	c.mu.Unlock()
 	<-ready
 }
@@ -54,6 +60,7 @@ func (c *cores) give() {
 	default:
 		c.free++
 	}
+	c.wanted.Store(int32(len(c.waiting[0])))
 }
 
 func (l *line) wakeOne() {

@@ -80,7 +80,7 @@ func (f hostFunc) goFunc() api.GoFunc {
 		start := r.img.engine.elapsed()
 		r.deliver(true)
 		r.checkTime(start)
-		if start-r.thread.since > quantum {
+		if r.hadItsTurn(start) {
 			r.giveWay()
 			start = r.img.engine.elapsed()
 		}

@@ -108,6 +108,10 @@ func (r *run) checkTime(now int64) {
 // An ordinary event is over by then, without having been moved to another thread.
 const quantum = int64(time.Millisecond)
 
+// briefly is how long it keeps its core when a run that has had less than a quantum
+// is known to wait for one.
+const briefly = quantum / 5
+
 // yield is called by the guest every time its fuel is used up: it ends a run that
 // is over its deadline, and a recursion, and lets others run when this one has had
 // its quantum. Calling Go code at all is what lets the collector stop this
@@ -122,10 +126,16 @@ func (r *run) yield(args []uint64) int64 {
 	if r.deepest = max(r.deepest, r.stack.used(args)); r.deepest > maxCallStack {
 		panic(errRecursion)
 	}
-	if now-r.thread.since > quantum {
+	if r.hadItsTurn(now) {
 		r.giveWay()
 	}
 	return FuelSlice
+}
+
+// hadItsTurn reports whether the guest has run for as long as it may at one stretch.
+func (r *run) hadItsTurn(now int64) bool {
+	ran := now - r.thread.since
+	return ran > quantum || ran > briefly && r.img.engine.cores.wanted.Load() > 0
 }
 
 // maxKeptStack is how much of the engine's stack an instance may have used that
