@@ -98,10 +98,11 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 	if err != nil {
 		return nil, loadError(err)
 	}
-	if err := checkModule(m); err != nil {
+	pages := uint32(img.settings.MemoryMax / wasmPage)
+	if err := errors.Join(checkModule(m), m.CheckMemory(pages)); err != nil {
 		return nil, loadError(err)
 	}
-	p, err := img.engine.compiled(ctx, codeKey(img.digest), m, wasmbin.Options{MemoryPages: uint32(img.settings.MemoryMax / wasmPage), Fuel: FuelSlice})
+	p, err := img.engine.compiled(ctx, codeKey(img.digest), m, wasmbin.Options{MemoryPages: pages, Fuel: FuelSlice})
 	if err != nil {
 		return nil, loadError(err)
 	}

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -63,4 +64,20 @@ func TestACancelledCompilationIsNotTheModulesFault(t *testing.T) {
 	_, err := e.Prepare(ctx, answering(), capable())
 	require.Equal(t, abi.NotReady, function.KindOf(err), "%v", err)
 	require.NotContains(t, err.Error(), "processor time")
+}
+
+// TestLessMemoryThanAModuleBeginsWith is refused whether the module's code is known
+// already or not.
+func TestLessMemoryThanAModuleBeginsWith(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir()})
+	wasm := bytes.Replace(answering(), section(5, oneMemory), section(5, []byte{1, 0, 20}), 1)
+	s := capable()
+	s.MemoryMax = 2 << 20
+	img, err := e.Prepare(t.Context(), wasm, s)
+	require.NoError(t, err)
+	img.Close()
+	s.MemoryMax = 19 * 64 << 10
+	_, err = e.Prepare(t.Context(), wasm, s)
+	require.Equal(t, abi.Invalid, function.KindOf(err))
+	require.ErrorContains(t, err, "raise memory in functions.toml")
 }

@@ -45,9 +45,8 @@ type Rewritten struct {
 // Yield is a further imported function, so the index of every function the
 // module defines goes up by one. Behind them stand functions of spore's own.
 func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
-	if m.MemoryMin > opt.MemoryPages {
-		return nil, &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
-			strconv.Itoa(int(opt.MemoryPages)*64) + " KiB; raise memory in functions.toml"}
+	if err := m.CheckMemory(opt.MemoryPages); err != nil {
+		return nil, err
 	}
 	opt.piece = cmp.Or(opt.piece, bulkPiece)
 	w := &rewriter{m: m, opt: opt, out: &Rewritten{}}
@@ -61,6 +60,16 @@ func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 	w.out.Wasm = appendSection(slices.Clone(head), sectionCode, code)
 	w.out.Skeleton = appendSection(head, sectionCode, skeleton(len(m.bodies)+len(w.own)))
 	return w.out, nil
+}
+
+// CheckMemory refuses a module that begins with more memory than it may have, in
+// pages of 64 KiB.
+func (m *Module) CheckMemory(pages uint32) error {
+	if m.MemoryMin <= pages {
+		return nil
+	}
+	return &Error{0, "the module needs " + strconv.Itoa(int(m.MemoryMin)*64) + " KiB of memory and may have " +
+		strconv.Itoa(int(pages)*64) + " KiB; raise memory in functions.toml"}
 }
 
 type rewriter struct {
