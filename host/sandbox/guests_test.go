@@ -250,7 +250,7 @@ func tell(t *testing.T, img *sandbox.Image, ev abi.Event, limit time.Duration) (
 	require.NoError(t, err)
 	defer sb.Close()
 	end := time.Now().Add(limit)
-	stats, err = sb.Serve(t.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { got = *res })
+	stats, err = sb.Serve(t.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { got = kept(res) })
 	return got, stats, err
 }
 

@@ -45,6 +45,15 @@ func prepare(tb testing.TB, s sandbox.Settings) *sandbox.Image {
 	return img
 }
 
+// kept is an answer that outlives its event: what a reply is given is borrowed.
+func kept(res *abi.Result) abi.Result {
+	var own abi.Result
+	if err := own.Decode(abi.AppendResult(nil, res)); err != nil {
+		panic(err)
+	}
+	return own
+}
+
 // ask serves one event in a new sandbox.
 func ask(tb testing.TB, img *sandbox.Image, ev abi.Event, limit time.Duration) (abi.Result, function.Stats, error) {
 	tb.Helper()
@@ -54,7 +63,7 @@ func ask(tb testing.TB, img *sandbox.Image, ev abi.Event, limit time.Duration) (
 	var got abi.Result
 	end := time.Now().Add(limit)
 	ev.DeadlineMS = end.UnixMilli()
-	stats, err := sb.Serve(tb.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { got = *res })
+	stats, err := sb.Serve(tb.Context(), &ev, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { got = kept(res) })
 	return got, stats, err
 }
 
