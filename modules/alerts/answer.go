@@ -136,7 +136,8 @@ type failure struct {
 type failureBody struct {
 	Code     string    `json:"code"`
 	Message  string    `json:"message"`
-	At       *int64    `json:"at,omitempty"` // bad_json: bytes read until then
+	At       *int64    `json:"at,omitempty"`     // bad_json: bytes read until then
+	Secret   string    `json:"secret,omitempty"` // not_configured: its name
 	Problems []problem `json:"problems,omitempty"`
 }
 

@@ -173,7 +173,8 @@ func TestUpstreamFailureLeavesTheAlertUndetermined(t *testing.T) {
 		"it redirects":                         {answer: answers(302, "", nil), reason: "http_302"},
 		"it wants fewer questions":             {answer: answers(429, "", nil), reason: "rate_limited"},
 		"it wants fewer and says for how long": {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "30"}}, reason: "rate_limited", retryAfter: 30},
-		"it wants fewer and says until when":   {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited", retryAfter: 60},
+		"it wants fewer and says until when":   {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "date", Value: "Sat, 17 Jan 2026 11:59:00 GMT"}, {Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited", retryAfter: 120},
+		"it wants fewer until a time unknown":  {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited"},
 		"it wants fewer in words":              {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "-5 later"}}, reason: "rate_limited"},
 		"it breaks off":                        {answer: answers(200, `{"hourly":{"time":[17`, nil), reason: "bad_answer"},
 		"it answers a page":                    {answer: answers(200, "<html>", nil), reason: "bad_answer"},
@@ -256,7 +257,7 @@ func TestACallLeavesTimeToAnswer(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), c.left)
 				defer cancel()
 				began := time.Now()
-				require.Equal(t, call{Service: serviceForecast, Reason: "timeout"}, hanging.get(ctx, serviceForecast, "", nil))
+				require.Equal(t, call{Service: "slow", Reason: "timeout"}, hanging.get(ctx, "slow", "", nil))
 				require.Equal(t, c.takes, time.Since(began))
 			})
 		})
