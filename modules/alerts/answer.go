@@ -90,7 +90,8 @@ type whyNot struct {
 	Seen      any      `json:"seen"`
 	ShortBy   *float64 `json:"short_by_mm,omitempty"`
 	OverBy    *float64 `json:"over_by_mm,omitempty"`
-	Nearest   *string  `json:"nearest"` // when this condition, taken alone, holds next; null: not in sight
+	OffBy     *float64 `json:"off_by_degrees,omitempty"` // of the sun's height
+	Nearest   *string  `json:"nearest"`                  // when this condition, taken alone, holds next; null: not in sight
 }
 
 // definitions repeat what the answer's terms mean.

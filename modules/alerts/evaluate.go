@@ -90,10 +90,15 @@ func (e *evaluation) hasWeather() bool {
 	return slices.ContainsFunc(e.conditions, func(c condition) bool { return c.isWeather() })
 }
 
+// longestForecast is what may be asked for. Open-Meteo refuses days it has no
+// forecast for, 16 from today; a night of weeks near the pole ends later.
+const longestForecast = 14 * 24 * time.Hour
+
 // askWeather asks for the days of all candidates and the rest of the horizon in
 // one call, whole local days because amounts may be per day.
 func (e *evaluation) askWeather(ctx context.Context, s *service, candidates []window) error {
 	last := later(candidates[len(candidates)-1].end, e.now.Add(e.horizon))
+	last = earlier(last, e.now.Add(longestForecast))
 	days := daysOver(e.place.zone, earlier(candidates[0].start, e.now), last)
 	var err error
 	e.weather, err = s.forecast(ctx, e.place.point, days[0].start, days[len(days)-1].end)

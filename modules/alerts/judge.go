@@ -136,8 +136,9 @@ func (e *evaluation) whyNot(i int, v *verdict) whyNot {
 	switch c.kind {
 	case kindSun, kindNight:
 		low, high := e.place.point.Extremes(e.now, e.now.Add(e.horizon))
-		why.Wanted, why.Seen = c.value, elevations{round(low), round(high)}
-		nearest = e.nearestWindow(e.lightOf(c).windows)
+		l := e.lightOf(c)
+		why.Wanted, why.Seen, why.OffBy = c.value, elevations{round(low), round(high)}, l.outOf(low, high)
+		nearest = e.nearestWindow(l.windows)
 	case kindWeekday:
 		why.Seen = v.Observed
 		only := plan{zone: e.place.zone, weekdays: [][]string{c.values}}

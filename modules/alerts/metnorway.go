@@ -85,7 +85,7 @@ func (s *span) fill(p *metNorwayPeriod) bool {
 	}
 	s.known, s.mm = true, *amount
 	s.name(kindOfSymbol(symbol), fmt.Sprintf("symbol %s and %v mm", symbol, s.mm))
-	return *amount >= 0
+	return plausible(*amount)
 }
 
 // kindOfSymbol reads a symbol code: [light|heavy] rain|sleet|snow [showers]

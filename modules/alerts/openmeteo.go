@@ -45,7 +45,7 @@ func (openMeteo) read(body []byte) ([]span, bool) {
 	h := &a.Hourly
 	series := [...][]*float64{h.Precipitation, h.Rain, h.Showers, h.Snowfall, h.Code}
 	for _, values := range series {
-		if len(values) != len(h.Time) || slices.ContainsFunc(values, func(v *float64) bool { return v != nil && *v < 0 }) {
+		if len(values) != len(h.Time) || slices.ContainsFunc(values, func(v *float64) bool { return v != nil && !plausible(*v) }) {
 			return nil, false
 		}
 	}

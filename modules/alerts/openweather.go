@@ -49,7 +49,7 @@ func (openWeather) read(body []byte) ([]span, bool) {
 	}
 	spans := make([]span, 0, len(a.Hourly))
 	for _, h := range a.Hourly {
-		if h.Rain.MM < 0 || h.Snow.MM < 0 || h.Time%3600 != 0 {
+		if !plausible(h.Rain.MM) || !plausible(h.Snow.MM) || h.Time%3600 != 0 {
 			return nil, false
 		}
 		s := span{start: h.Time, end: h.Time + 3600, known: len(h.Weather) > 0, mm: round(h.Rain.MM + h.Snow.MM)}

@@ -101,12 +101,13 @@ type judged struct {
 	}
 	Next_Reason string
 	Why_Not     []struct {
-		Condition   int
-		Wanted      any
-		Seen        any
-		Short_By_MM *float64
-		Over_By_MM  *float64
-		Nearest     *string
+		Condition      int
+		Wanted         any
+		Seen           any
+		Short_By_MM    *float64
+		Over_By_MM     *float64
+		Off_By_Degrees *float64
+		Nearest        *string
 	}
 	Calls []struct {
 		Service, Reason string

@@ -86,6 +86,10 @@ func inOrder(spans []span) bool {
 	return len(spans) > 0
 }
 
+// plausible reports whether a service can mean x: a sum of what passes stays a
+// number that JSON has.
+func plausible(x float64) bool { return x >= 0 && x <= maxMM }
+
 func decimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
 // name sets the kind of s and how it was found: by rule, which the service's own
