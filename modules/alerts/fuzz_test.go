@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"spore/guest"
-	"spore/modules/alerts/sun"
 )
 
 // FuzzRequest: whatever the request, the answer is JSON, has one of the statuses
@@ -72,39 +69,4 @@ func FuzzUpstream(f *testing.F) {
 			}
 		}
 	})
-}
-
-// A failing fetch for the place must not be taken for a place.
-func TestAForecastOfNoPlaceIsNeverAsked(t *testing.T) {
-	s := rehearsal(newOpenMeteo(""))
-	calls := 0
-	s.fetch = func(context.Context, string) (int, guest.Pairs, []byte, error) {
-		calls++
-		return 0, nil, nil, errors.New("down")
-	}
-	status, answer := s.serve(t.Context(), sampleAlert)
-	require.EqualValues(t, 200, status)
-	require.Equal(t, undetermined, answer.(*alertAnswer).Decision)
-	require.Equal(t, 1, calls)
-}
-
-// Spans must be readable for as long as a forecast is: no window makes during
-// return more, or other, than what overlaps it.
-func TestPartsAddUpToTheWindow(t *testing.T) {
-	f, err := rehearsal(newOpenMeteo("")).forecast(t.Context(), sun.Place{}, time.Unix(1768665600, 0), time.Unix(1768669200, 0))
-	require.NoError(t, err)
-	begin := time.Unix(1768665600, 0)
-	for _, w := range []window{{begin, begin.Add(time.Hour)}, {begin.Add(time.Minute), begin.Add(16 * time.Minute)}} {
-		parts, reason := f.during(w)
-		require.Empty(t, reason)
-		var seconds float64
-		for _, p := range parts {
-			seconds += p.seconds
-		}
-		require.Equal(t, w.end.Sub(w.start).Seconds(), seconds)
-	}
-	_, reason := f.during(window{begin.Add(-time.Second), begin.Add(time.Minute)})
-	require.Equal(t, reasonBeforeForecast, reason)
-	_, reason = f.during(window{begin.Add(time.Minute), begin.Add(time.Hour + time.Second)})
-	require.Equal(t, reasonBeyondForecast, reason)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"spore/modules/alerts/sun"
 )
 
 // withMetNorway and withOpenWeather serve the sample answer of their service.
@@ -212,4 +214,23 @@ func TestTheWeatherServiceIsChosenByName(t *testing.T) {
 	}
 	_, err := chosen("yr")
 	require.EqualError(t, err, `unknown WEATHER_SERVICE "yr": choose one of [open-meteo met-norway openweather]`)
+}
+
+func TestPartsAddUpToTheWindow(t *testing.T) {
+	f, err := rehearsal(newOpenMeteo("")).forecast(t.Context(), sun.Place{}, time.Unix(1768665600, 0), time.Unix(1768669200, 0))
+	require.NoError(t, err)
+	begin := time.Unix(1768665600, 0)
+	for _, w := range []window{{begin, begin.Add(time.Hour)}, {begin.Add(time.Minute), begin.Add(16 * time.Minute)}} {
+		parts, reason := f.during(w)
+		require.Empty(t, reason)
+		var seconds float64
+		for _, p := range parts {
+			seconds += p.seconds
+		}
+		require.Equal(t, w.end.Sub(w.start).Seconds(), seconds)
+	}
+	_, reason := f.during(window{begin.Add(-time.Second), begin.Add(time.Minute)})
+	require.Equal(t, reasonBeforeForecast, reason)
+	_, reason = f.during(window{begin.Add(time.Minute), begin.Add(time.Hour + time.Second)})
+	require.Equal(t, reasonBeyondForecast, reason)
 }

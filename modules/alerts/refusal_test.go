@@ -89,6 +89,7 @@ func TestBadInputIsRefusedByPath(t *testing.T) {
 		"a time zone that is a path":          {at(`{"lat":1,"lon":0,"tz":"../../etc/passwd"}`), []string{"alert.place.tz"}},
 		"no conditions":                       {with(``), []string{"alert.conditions"}},
 		"nine conditions":                     {with(strings.Repeat(wantSnow+",", 8) + wantSnow), []string{"alert.conditions"}},
+		"nine conditions, and one is wrong":   {with(strings.Repeat(wantSnow+",", 8) + `{"type":"moon"}`), []string{"alert.conditions", "alert.conditions[8].type"}},
 		"a condition that is text":            {with(`"sun"`), []string{"alert.conditions[0]"}},
 		"a condition without a type":          {with(`{}`), []string{"alert.conditions[0].type"}},
 		"an unknown type":                     {with(`{"type":"moon"}`), []string{"alert.conditions[0].type"}},
@@ -266,4 +267,17 @@ func TestACallLeavesTimeToAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAForecastOfNoPlaceIsNeverAsked(t *testing.T) {
+	s := rehearsal(newOpenMeteo(""))
+	calls := 0
+	s.fetch = func(context.Context, string) (int, guest.Pairs, []byte, error) {
+		calls++
+		return 0, nil, nil, errors.New("down")
+	}
+	status, answer := s.serve(t.Context(), sampleAlert)
+	require.EqualValues(t, 200, status)
+	require.Equal(t, undetermined, answer.(*alertAnswer).Decision)
+	require.Equal(t, 1, calls)
 }
