@@ -202,7 +202,7 @@ func TestWindows(t *testing.T) {
 // dryFrom returns the sample forecast with a dry hour, ending at first, before it.
 func dryFrom(t testing.TB, first string) string {
 	t.Helper()
-	var answer openMeteo
+	var answer openMeteoAnswer
 	require.NoError(t, json.Unmarshal([]byte(file(t, "testdata/open-meteo-forecast.json")), &answer))
 	h := &answer.Hourly
 	zero := 0.0
@@ -251,9 +251,10 @@ func TestTypesOfPrecipitation(t *testing.T) {
 		"an amount under a dry code is none":   {0.1, 0.1, 0, 3, none, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := classify(1768669200, true, c.mm, c.liquid, c.frozen, c.code)
-			require.Equal(t, c.kind, h.kind)
-			require.Equal(t, c.counted, h.mm)
+			s := span{start: 1768665600, end: 1768669200, mm: c.mm}
+			s.nameByAmounts(c.liquid, c.frozen, c.code)
+			require.Equal(t, c.kind, s.kind)
+			require.Equal(t, c.counted, s.mm)
 		})
 	}
 }
@@ -310,12 +311,14 @@ func TestTheClockIsAskedOnlyWithoutNow(t *testing.T) {
 }
 
 func TestWarmUpMeetsEveryPath(t *testing.T) {
-	s := rehearsal()
-	status, answer := s.serve(t.Context(), sampleAlert)
-	require.EqualValues(t, 200, status)
-	require.Equal(t, "send", answer.(*alertAnswer).Decision)
-	require.Len(t, answer.(*alertAnswer).Calls, 2)
-	status, _ = s.serve(t.Context(), sampleDay)
-	require.EqualValues(t, 200, status)
-	warm()
+	for _, weather := range []provider{newOpenMeteo("a"), newMetNorway("b"), newOpenWeather("c")} {
+		s := rehearsal(weather)
+		status, answer := s.serve(t.Context(), sampleAlert)
+		require.EqualValues(t, 200, status)
+		require.Equal(t, "send", answer.(*alertAnswer).Decision, weather.name)
+		require.Len(t, answer.(*alertAnswer).Calls, 2)
+		status, _ = s.serve(t.Context(), sampleDay)
+		require.EqualValues(t, 200, status)
+		warm(weather)
+	}
 }

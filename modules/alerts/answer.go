@@ -90,7 +90,8 @@ type whyNot struct {
 	Seen      any      `json:"seen"`
 	ShortBy   *float64 `json:"short_by_mm,omitempty"`
 	OverBy    *float64 `json:"over_by_mm,omitempty"`
-	Nearest   *string  `json:"nearest"` // when this condition, taken alone, holds next; null: not in sight
+	OffBy     *float64 `json:"off_by_degrees,omitempty"` // of the sun's height
+	Nearest   *string  `json:"nearest"`                  // when this condition, taken alone, holds next; null: not in sight
 }
 
 // definitions repeat what the answer's terms mean.
@@ -136,7 +137,8 @@ type failure struct {
 type failureBody struct {
 	Code     string    `json:"code"`
 	Message  string    `json:"message"`
-	At       *int64    `json:"at,omitempty"` // bad_json: bytes read until then
+	At       *int64    `json:"at,omitempty"`     // bad_json: bytes read until then
+	Secret   string    `json:"secret,omitempty"` // not_configured: its name
 	Problems []problem `json:"problems,omitempty"`
 }
 

@@ -16,31 +16,33 @@ type evaluation struct {
 }
 
 // evaluate judges an alert: place, sun and weekday, and only if those leave a
-// window, the weather. A nil answer means that the place was not found.
-func (s *service) evaluate(ctx context.Context, a *alert) *alertAnswer {
+// window, the weather. Its error is errNoPlace or a missingSecret.
+func (s *service) evaluate(ctx context.Context, a *alert) (*alertAnswer, error) {
 	e := &evaluation{alert: a}
 	e.answer = alertAnswer{
 		AlertID: a.id, Nickname: a.nickname, EvaluatedAt: stamp(a.now),
 		WhyNot: []whyNot{}, Calls: []call{}, Definitions: said(a.definitions), Attribution: []string{},
 	}
 	if !e.locate(ctx, s) {
-		return nil
+		return nil, errNoPlace
 	}
 	if e.place == nil {
-		return &e.answer
+		return &e.answer, nil
 	}
 	e.answer.Place = *e.place
 	e.prepare()
 	candidates := e.plan.windows(a.now, a.now.Add(a.horizon))
 	if len(candidates) == 0 {
 		e.withoutWindow()
-		return &e.answer
+		return &e.answer, nil
 	}
 	if e.hasWeather() {
-		e.askWeather(ctx, s, candidates)
+		if err := e.askWeather(ctx, s, candidates); err != nil {
+			return nil, err
+		}
 	}
 	e.decide(candidates)
-	return &e.answer
+	return &e.answer, nil
 }
 
 // locate finds the place and reports false when there is no such place. When
@@ -88,16 +90,26 @@ func (e *evaluation) hasWeather() bool {
 	return slices.ContainsFunc(e.conditions, func(c condition) bool { return c.isWeather() })
 }
 
+// longestForecast is what may be asked for. Open-Meteo refuses days it has no
+// forecast for, 16 from today; a night of weeks near the pole ends later.
+const longestForecast = 14 * 24 * time.Hour
+
 // askWeather asks for the days of all candidates and the rest of the horizon in
 // one call, whole local days because amounts may be per day.
-func (e *evaluation) askWeather(ctx context.Context, s *service, candidates []window) {
+func (e *evaluation) askWeather(ctx context.Context, s *service, candidates []window) error {
 	last := later(candidates[len(candidates)-1].end, e.now.Add(e.horizon))
+	last = earlier(last, e.now.Add(longestForecast))
 	days := daysOver(e.place.zone, earlier(candidates[0].start, e.now), last)
-	e.weather = s.forecast(ctx, e.place.point, days[0].start, days[len(days)-1].end)
+	var err error
+	e.weather, err = s.forecast(ctx, e.place.point, days[0].start, days[len(days)-1].end)
+	if err != nil {
+		return err
+	}
 	e.answer.Calls = append(e.answer.Calls, e.weather.call)
 	if e.weather.call.Reason == "" {
-		e.answer.Attribution = append(e.answer.Attribution, "Weather data by Open-Meteo.com (CC BY 4.0)")
+		e.answer.Attribution = append(e.answer.Attribution, s.weather.credit)
 	}
+	return nil
 }
 
 // decide judges the candidates in order and reports the first in which

@@ -113,14 +113,13 @@ func kindsIn(parts []part) (kinds []string) {
 // judgeAmount compares the mean over the window, weighted by time, or the sum
 // over the day.
 func (v *verdict) judgeAmount(c *condition, parts []part) {
-	var sum, seconds float64
+	var mm, seconds float64
 	for _, p := range parts {
-		sum += p.mm * p.seconds
+		mm += p.amount()
 		seconds += p.seconds
 	}
-	mm := sum / 3600
 	if c.per == "hour" {
-		mm = sum / seconds
+		mm *= 3600 / seconds
 	}
 	mm = round(mm)
 	v.ObservedMM = &mm
@@ -137,8 +136,9 @@ func (e *evaluation) whyNot(i int, v *verdict) whyNot {
 	switch c.kind {
 	case kindSun, kindNight:
 		low, high := e.place.point.Extremes(e.now, e.now.Add(e.horizon))
-		why.Wanted, why.Seen = c.value, elevations{round(low), round(high)}
-		nearest = e.nearestWindow(e.lightOf(c).windows)
+		l := e.lightOf(c)
+		why.Wanted, why.Seen, why.OffBy = c.value, elevations{round(low), round(high)}, l.outOf(low, high)
+		nearest = e.nearestWindow(l.windows)
 	case kindWeekday:
 		why.Seen = v.Observed
 		only := plan{zone: e.place.zone, weekdays: [][]string{c.values}}
@@ -181,11 +181,12 @@ func (e *evaluation) nearestWindow(search func(from, to time.Time) []window) *ti
 	return &w.start
 }
 
-// nearestHour returns the beginning of the first hour of the forecast in which
-// weather condition i holds, or now if that hour has begun.
+// nearestHour returns the beginning of the first hour of the forecast (or what
+// it has in place of hours) in which weather condition i holds, or now if that
+// hour has begun.
 func (e *evaluation) nearestHour(i int) *time.Time {
-	for at := e.weather.first; at <= e.weather.last; at += 3600 {
-		w := window{time.Unix(at, 0).UTC(), time.Unix(at+3600, 0).UTC()}
+	for _, s := range e.weather.spans {
+		w := window{time.Unix(s.start, 0).UTC(), time.Unix(s.end, 0).UTC()}
 		if w.end.After(e.now) && e.judgeWeather(i, w).Result == match {
 			begin := later(w.start, e.now)
 			return &begin

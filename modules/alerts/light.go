@@ -93,6 +93,25 @@ func (l *light) aroundInstants(from, to time.Time) []window {
 	return found
 }
 
+// outOf returns by how many degrees the sun misses l when it stays between lowest
+// and highest: nil when it does not miss by its height, but by its direction or
+// by coming too late, and for noon.
+func (l *light) outOf(lowest, highest float64) *float64 {
+	low, high := l.band.Low, l.band.High
+	if l.event != "" {
+		threshold, ok := sun.Threshold(l.event)
+		if !ok {
+			return nil
+		}
+		low, high = threshold, threshold
+	}
+	by := round(max(lowest-high, low-highest))
+	if by <= 0 {
+		return nil
+	}
+	return &by
+}
+
 // detail says in words what the condition means.
 func (l *light) detail() string {
 	switch {

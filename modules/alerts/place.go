@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,6 +56,9 @@ type geocoded struct {
 	Population  int64   `json:"population"`
 }
 
+// errNoPlace: the geocoder knows no such place.
+var errNoPlace = errors.New("place not found")
+
 // geocode looks a query up. With a nil place and no reason in the call, nothing
 // was found. A time zone in the request wins over the geocoder's.
 func (s *service) geocode(ctx context.Context, p *placeRequest) (*place, call) {
@@ -61,7 +66,9 @@ func (s *service) geocode(ctx context.Context, p *placeRequest) (*place, call) {
 	var answer struct {
 		Results []geocoded `json:"results"`
 	}
-	c := s.get(ctx, serviceGeocoding, s.geocodingURL+"/v1/search?"+geocodingQuery(name, parts), &answer)
+	c := s.get(ctx, serviceGeocoding, s.geocodingURL+"/v1/search?"+geocodingQuery(name, parts), func(body []byte) bool {
+		return json.Unmarshal(body, &answer) == nil
+	})
 	if c.Reason != "" {
 		return nil, c
 	}

@@ -179,9 +179,8 @@ func (o object) list(name string, least, most int) []any {
 	l, ok := o.fields[name].([]any)
 	if !ok || len(l) < least || len(l) > most {
 		o.report(o.at(name), fmt.Sprintf("must be a list of %d to %d entries", least, most))
-		return nil
 	}
-	return l
+	return l // even if too long, so that what is wrong inside is reported too
 }
 
 // choice returns a required string that is one of allowed; what names the thing.

@@ -77,6 +77,8 @@ func TestBadInputIsRefusedByPath(t *testing.T) {
 		"a nickname that is too long":         {inside(`"nickname":"` + strings.Repeat("é", 201) + `"`), []string{"alert.nickname"}},
 		"a place that is text":                {at(`"Haarlem"`), []string{"alert.place"}},
 		"an empty place":                      {at(`{}`), []string{"alert.place"}},
+		"a query of one character":            {at(`{"query":"H"}`), []string{"alert.place.query"}},
+		"a query without a name":              {at(`{"query":" , NL"}`), []string{"alert.place.query"}},
 		"an empty query":                      {at(`{"query":""}`), []string{"alert.place.query"}},
 		"a latitude without a longitude":      {at(`{"lat":1}`), []string{"alert.place.lon"}},
 		"a latitude over 90":                  {at(`{"lat":90.1,"lon":0}`), []string{"alert.place.lat"}},
@@ -87,6 +89,7 @@ func TestBadInputIsRefusedByPath(t *testing.T) {
 		"a time zone that is a path":          {at(`{"lat":1,"lon":0,"tz":"../../etc/passwd"}`), []string{"alert.place.tz"}},
 		"no conditions":                       {with(``), []string{"alert.conditions"}},
 		"nine conditions":                     {with(strings.Repeat(wantSnow+",", 8) + wantSnow), []string{"alert.conditions"}},
+		"nine conditions, and one is wrong":   {with(strings.Repeat(wantSnow+",", 8) + `{"type":"moon"}`), []string{"alert.conditions", "alert.conditions[8].type"}},
 		"a condition that is text":            {with(`"sun"`), []string{"alert.conditions[0]"}},
 		"a condition without a type":          {with(`{}`), []string{"alert.conditions[0].type"}},
 		"an unknown type":                     {with(`{"type":"moon"}`), []string{"alert.conditions[0].type"}},
@@ -97,6 +100,7 @@ func TestBadInputIsRefusedByPath(t *testing.T) {
 		"two night conditions":                {with(`{"type":"night","value":"night"},` + eveningBlue + `,{"type":"night","value":"night"}`), []string{"alert.conditions[2]"}},
 		"an unknown day":                      {with(eveningBlue + `,{"type":"day_of_week","values":["sat","sunday"]}`), []string{"alert.conditions[1].values[1]"}},
 		"a day twice":                         {with(`{"type":"day_of_week","values":["sat","sat"]}`), []string{"alert.conditions[0].values[1]"}},
+		"days that exclude each other":        {with(`{"type":"day_of_week","values":["sat","mon"]},` + eveningBlue + `,{"type":"day_of_week","values":["sun"]}`), []string{"alert.conditions[2].values"}},
 		"no days":                             {with(`{"type":"day_of_week","values":[]}`), []string{"alert.conditions[0].values"}},
 		"an unknown precipitation type":       {with(`{"type":"precipitation_type","values":["hail"]}`), []string{"alert.conditions[0].values[0]"}},
 		"an amount without bounds":            {with(`{"type":"precipitation_amount"}`), []string{"alert.conditions[0]"}},
@@ -173,7 +177,8 @@ func TestUpstreamFailureLeavesTheAlertUndetermined(t *testing.T) {
 		"it redirects":                         {answer: answers(302, "", nil), reason: "http_302"},
 		"it wants fewer questions":             {answer: answers(429, "", nil), reason: "rate_limited"},
 		"it wants fewer and says for how long": {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "30"}}, reason: "rate_limited", retryAfter: 30},
-		"it wants fewer and says until when":   {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited", retryAfter: 60},
+		"it wants fewer and says until when":   {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "date", Value: "Sat, 17 Jan 2026 11:59:00 GMT"}, {Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited", retryAfter: 120},
+		"it wants fewer until a time unknown":  {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "Sat, 17 Jan 2026 12:01:00 GMT"}}, reason: "rate_limited"},
 		"it wants fewer in words":              {answer: answers(429, "", nil), headers: guest.Pairs{{Name: "retry-after", Value: "-5 later"}}, reason: "rate_limited"},
 		"it breaks off":                        {answer: answers(200, `{"hourly":{"time":[17`, nil), reason: "bad_answer"},
 		"it answers a page":                    {answer: answers(200, "<html>", nil), reason: "bad_answer"},
@@ -183,6 +188,7 @@ func TestUpstreamFailureLeavesTheAlertUndetermined(t *testing.T) {
 		"an array is too short":        {answer: ok(replaced(t, `"snowfall":[0.0,`, `"snowfall":[`)), reason: "bad_answer"},
 		"there are no hours":           {answer: ok(`{"hourly":{"time":[]}}`), reason: "bad_answer"},
 		"hours are missing in between": {answer: ok(replaced(t, "1768662000,", "1768662001,")), reason: "bad_answer"},
+		"an amount is absurd":          {answer: ok(replaced(t, "0.9,", "1e307,")), reason: "bad_answer"},
 		"an amount is negative":        {answer: ok(replaced(t, "0.9,", "-0.9,")), reason: "bad_answer"},
 		"an amount is text":            {answer: ok(replaced(t, "0.9,", `"0.9",`)), reason: "bad_answer"},
 		"the hour is null":             {answer: ok(replaced(t, "0.9,", "null,")), reason: "no_data"},
@@ -256,9 +262,22 @@ func TestACallLeavesTimeToAnswer(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), c.left)
 				defer cancel()
 				began := time.Now()
-				require.Equal(t, call{Service: serviceForecast, Reason: "timeout"}, hanging.get(ctx, serviceForecast, "", nil))
+				require.Equal(t, call{Service: "slow", Reason: "timeout"}, hanging.get(ctx, "slow", "", nil))
 				require.Equal(t, c.takes, time.Since(began))
 			})
 		})
 	}
+}
+
+func TestAForecastOfNoPlaceIsNeverAsked(t *testing.T) {
+	s := rehearsal(newOpenMeteo(""))
+	calls := 0
+	s.fetch = func(context.Context, string) (int, guest.Pairs, []byte, error) {
+		calls++
+		return 0, nil, nil, errors.New("down")
+	}
+	status, answer := s.serve(t.Context(), sampleAlert)
+	require.EqualValues(t, 200, status)
+	require.Equal(t, undetermined, answer.(*alertAnswer).Decision)
+	require.Equal(t, 1, calls)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"spore/modules/alerts/sun"
 )
@@ -91,6 +93,7 @@ func (r *reader) alert(top object, now time.Time) *alert {
 	}
 	r.atMostOne(a.conditions, kindSun)
 	r.atMostOne(a.conditions, kindNight)
+	r.commonDay(a.conditions)
 	if top.has("now") {
 		a.now = top.instant("now")
 	}
@@ -117,6 +120,26 @@ func (r *reader) atMostOne(conditions []condition, kind string) {
 			r.report(fmt.Sprintf("alert.conditions[%d]", i), "at most one condition of type "+kind)
 		}
 		seen = seen || c.kind == kind
+	}
+}
+
+// commonDay refuses conditions that no day can satisfy: an alert that never
+// fires is as much a mistake as one that always does.
+func (r *reader) commonDay(conditions []condition) {
+	var common []string
+	for i, c := range conditions {
+		switch {
+		case c.kind != kindWeekday || len(c.values) == 0:
+			continue
+		case common == nil:
+			common = slices.Clone(c.values)
+			continue
+		}
+		common = slices.DeleteFunc(common, func(day string) bool { return !slices.Contains(c.values, day) })
+		if len(common) == 0 {
+			r.report(fmt.Sprintf("alert.conditions[%d].values", i), "no day in common with the day_of_week conditions before it")
+			return
+		}
 	}
 }
 
@@ -148,6 +171,8 @@ func (r *reader) place(o object) placeRequest {
 	p := placeRequest{query: o.text("query", 1, 200)}
 	if o.has("lat") || o.has("lon") {
 		p.point = &sun.Place{}
+	} else if name, _ := splitQuery(p.query); p.query != "" && utf8.RuneCountInString(name) < 2 {
+		r.report(o.at("query"), "needs a name of two characters or more before the first comma")
 	}
 	if p.point != nil && o.need("lat") {
 		p.point.Lat = o.number("lat", -90, 90)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"spore/guest"
@@ -9,9 +10,10 @@ import (
 
 // service answers requests. It does not change once made.
 type service struct {
-	forecastURL  string // origins, without a slash at the end
-	geocodingURL string
+	weather      provider
+	geocodingURL string // an origin, without a slash at the end
 	fetch        fetchFunc
+	secret       func(name string) (string, error)
 	now          func() time.Time
 }
 
@@ -38,8 +40,13 @@ func (s *service) serve(ctx context.Context, body []byte) (uint32, any) {
 	case req.day != nil:
 		return 200, describeDay(req.day)
 	}
-	answer := s.evaluate(ctx, req.alert)
-	if answer == nil {
+	answer, err := s.evaluate(ctx, req.alert)
+	var missing missingSecret
+	switch {
+	case errors.As(err, &missing):
+		return 500, failed(failureBody{Code: "not_configured", Secret: string(missing),
+			Message: s.weather.name + " needs a key: give the host the secret " + string(missing) + " and name it in the function's list of secrets"})
+	case err != nil:
 		return 422, failed(failureBody{Code: "place_not_found",
 			Message: "no place matches the query: check the spelling, write the country as a two-letter code (Haarlem, NL), or give lat and lon"})
 	}

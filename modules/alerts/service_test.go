@@ -13,12 +13,15 @@ import (
 	"spore/guest"
 )
 
-// fakes answer the two services from bodies and keep the URLs asked for.
+// fakes answer the geocoder and the weather service from bodies and keep the URLs asked for.
 type fakes struct {
 	place   func() (int, string, error)
 	weather func() (int, string, error)
 	headers guest.Pairs
 	urls    []string
+
+	provider func(origin string) provider // nil: Open-Meteo
+	secret   func(name string) (string, error)
 }
 
 func (f *fakes) fetch(_ context.Context, url string) (int, guest.Pairs, []byte, error) {
@@ -53,8 +56,11 @@ func healthy(t testing.TB) *fakes {
 // post sends body to a service on top of f and returns status and raw answer.
 func post(t testing.TB, f *fakes, body string) (int, []byte) {
 	t.Helper()
+	if f.provider == nil {
+		f.provider = newOpenMeteo
+	}
 	s := &service{
-		forecastURL: "http://weather.test", geocodingURL: "http://geo.test", fetch: f.fetch,
+		weather: f.provider("http://weather.test"), geocodingURL: "http://geo.test", fetch: f.fetch, secret: f.secret,
 		now: func() time.Time { return at(t, "2026-01-17T12:00:00Z") },
 	}
 	res, err := s.handle(context.Background(), guest.Event{Body: []byte(body)})
@@ -95,12 +101,13 @@ type judged struct {
 	}
 	Next_Reason string
 	Why_Not     []struct {
-		Condition   int
-		Wanted      any
-		Seen        any
-		Short_By_MM *float64
-		Over_By_MM  *float64
-		Nearest     *string
+		Condition      int
+		Wanted         any
+		Seen           any
+		Short_By_MM    *float64
+		Over_By_MM     *float64
+		Off_By_Degrees *float64
+		Nearest        *string
 	}
 	Calls []struct {
 		Service, Reason string

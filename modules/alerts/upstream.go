@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
@@ -10,11 +9,9 @@ import (
 	"spore/guest"
 )
 
-// The services, as answers name them.
-const (
-	serviceGeocoding = "open-meteo-geocoding"
-	serviceForecast  = "open-meteo"
-)
+// serviceGeocoding is the geocoder, as answers name it. The weather services
+// have theirs in their provider.
+const serviceGeocoding = "open-meteo-geocoding"
 
 // Reasons why something is unknown.
 const (
@@ -22,8 +19,10 @@ const (
 	reasonUnreachable    = "unreachable"
 	reasonRateLimited    = "rate_limited"
 	reasonBadAnswer      = "bad_answer"
+	reasonBeforeForecast = "before_forecast" // the window began before the forecast does
 	reasonBeyondForecast = "beyond_forecast"
-	reasonNoData         = "no_data"     // the service has a null for an hour
+	reasonNoData         = "no_data"     // the service has a null for an hour, or leaves it out
+	reasonTooCoarse      = "too_coarse"  // the service has one sum for more hours than are in the window
 	reasonNotChecked     = "not_checked" // it could not have changed the decision
 	reasonNoWindow       = "no_window"   // there is no window to judge
 )
@@ -43,9 +42,10 @@ type call struct {
 // a function, 10 s.
 const longestCall = 4 * time.Second
 
-// get calls a service and decodes its JSON answer into v. It leaves time to
-// answer: one call takes at most half of what is left until the deadline.
-func (s *service) get(ctx context.Context, name, url string, v any) call {
+// get calls a service and hands its answer to read, which reports whether it
+// made sense. It leaves time to answer: one call takes at most half of what is
+// left until the deadline.
+func (s *service) get(ctx context.Context, name, url string, read func(body []byte) bool) call {
 	limit := longestCall
 	if end, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(end)/2)
@@ -59,10 +59,10 @@ func (s *service) get(ctx context.Context, name, url string, v any) call {
 		c.Reason = reasonOf(err)
 		return c
 	case status == 429:
-		c.Reason, c.RetryAfter = reasonRateLimited, retryAfter(headers.Get("retry-after"), s.now())
-	case status != 200:
+		c.Reason, c.RetryAfter = reasonRateLimited, retryAfter(headers)
+	case status != 200 && status != 203: // 203: good, but MET Norway will retire the product
 		c.Reason = "http_" + strconv.Itoa(status)
-	case json.Unmarshal(body, v) != nil:
+	case !read(body):
 		c.Reason = reasonBadAnswer
 	}
 	c.Status = status
@@ -83,15 +83,19 @@ func reasonOf(err error) string {
 }
 
 // retryAfter reads a Retry-After header, seconds or an HTTP date (RFC 9110,
-// 10.2.3), and returns 0 for one that says nothing.
-func retryAfter(value string, now time.Time) int {
+// 10.2.3), and returns 0 for one that says nothing. A date is taken from the
+// answer's own Date and not from our clock: the same answer gives the same bytes.
+func retryAfter(headers guest.Pairs) int {
+	value := headers.Get("retry-after")
 	seconds, err := strconv.Atoi(value)
 	if err != nil {
-		date, err := time.Parse("Mon, 02 Jan 2006 15:04:05 GMT", value)
-		if err != nil {
+		const layout = "Mon, 02 Jan 2006 15:04:05 GMT"
+		until, err := time.Parse(layout, value)
+		sent, err2 := time.Parse(layout, headers.Get("date"))
+		if err != nil || err2 != nil {
 			return 0
 		}
-		seconds = int(date.Sub(now).Seconds())
+		seconds = int(until.Sub(sent).Seconds())
 	}
 	return max(seconds, 0)
 }

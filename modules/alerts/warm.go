@@ -20,8 +20,11 @@ var sampleAlert []byte
 const (
 	samplePlace = `{"results":[{"name":"Haarlem","latitude":52.38,"longitude":4.64,"country_code":"NL",` +
 		`"country":"Netherlands","admin1":"North Holland","timezone":"Europe/Amsterdam","population":147590}]}`
-	sampleWeather = `{"hourly":{"time":[1768669200],"precipitation":[0.9],"rain":[0.4],"showers":[0],` +
+	sampleOpenMeteo = `{"hourly":{"time":[1768669200],"precipitation":[0.9],"rain":[0.4],"showers":[0],` +
 		`"snowfall":[0.35],"weather_code":[71]}}`
+	sampleMetNorway = `{"properties":{"timeseries":[{"time":"2026-01-17T16:00:00Z","data":{"next_1_hours":` +
+		`{"summary":{"symbol_code":"sleet"},"details":{"precipitation_amount":0.9}}}}]}}`
+	sampleOpenWeather = `{"hourly":[{"dt":1768665600,"rain":{"1h":0.4},"snow":{"1h":0.5},"weather":[{"id":616}]}]}`
 )
 
 // warm answers the sample events once, with canned answers instead of calls,
@@ -29,22 +32,34 @@ const (
 // builds its encoders and decoders at the first use of each type, which costs
 // several times the rest of a request. It is code and not warmup in functions.toml
 // because the calls' URLs name the day, and no recording has tomorrow's.
-func warm() {
-	s := rehearsal()
+func warm(weather provider) {
+	s := rehearsal(weather)
 	for _, body := range [][]byte{sampleDay, sampleAlert, []byte(`{}`)} {
 		_, _ = s.handle(context.Background(), guest.Event{Body: body})
 	}
 }
 
 // rehearsal is a service with canned answers. Its clock stands at noon (UTC) of
-// 2026-01-17; the blue hour that follows is in sampleWeather.
-func rehearsal() *service {
-	return &service{fetch: canned, now: func() time.Time { return time.Unix(1768651200, 0) }}
+// 2026-01-17; the blue hour that follows is in the samples.
+func rehearsal(weather provider) *service {
+	weather.origin = ""
+	return &service{
+		weather: weather, fetch: canned,
+		secret: func(string) (string, error) { return "rehearsal", nil },
+		now:    func() time.Time { return time.Unix(1768651200, 0) },
+	}
 }
 
 func canned(_ context.Context, url string) (int, guest.Pairs, []byte, error) {
-	if strings.HasPrefix(url, "/v1/search") {
-		return 200, nil, []byte(samplePlace), nil
+	for path, answer := range map[string]string{
+		"/v1/search":   samplePlace,
+		"/v1/forecast": sampleOpenMeteo,
+		"/weatherapi/": sampleMetNorway,
+		"/data/3.0/":   sampleOpenWeather,
+	} {
+		if strings.HasPrefix(url, path) {
+			return 200, nil, []byte(answer), nil
+		}
 	}
-	return 200, nil, []byte(sampleWeather), nil
+	return 404, nil, nil, nil
 }

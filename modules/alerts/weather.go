@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -20,143 +19,148 @@ const (
 	none  = "none"
 )
 
-// forecast is the weather of a span of hours, or the reason why there is none.
+// weatherService is the dialect of one service: how it is asked and what its
+// answers mean.
+type weatherService interface {
+	// question returns path and query that ask for the time from from to to. key
+	// is empty for a service without one.
+	question(p sun.Place, from, to time.Time, key string) string
+	// read returns an answer's spans in order of time, and false when the answer
+	// makes no sense.
+	read(body []byte) ([]span, bool)
+}
+
+// provider is a weather service with what answers say about it.
+type provider struct {
+	weatherService
+	name   string
+	origin string // without a slash at the end
+	credit string // the attribution its licence asks for
+	secret string // names the secret that holds its key; empty: it needs none
+}
+
+// forecast is the weather of some time, or the reason why there is none.
 type forecast struct {
 	call  call
-	hours map[int64]hour // by the Unix time at which the hour BEGINS
-	first int64          // the earliest and
-	last  int64          // the latest key
+	spans []span // in order of time; they don't overlap
 }
 
-// hour is one hour's precipitation.
-type hour struct {
-	known  bool    // false: the service has a null for it
-	kind   string  // rain, sleet, snow or none
-	mm     float64 // water equivalent; 0 when kind is none
-	detail string  // the rule that named the kind
+// span is the precipitation of a stretch of time, an hour as a rule.
+type span struct {
+	start, end int64   // Unix seconds
+	known      bool    // false: the service has no value for it
+	kind       string  // rain, sleet, snow or none
+	mm         float64 // water equivalent of the whole span; 0 when kind is none
+	detail     string  // the rule that named the kind
 }
 
-// openMeteo is the part of a forecast that is asked for: parallel arrays. The
-// amounts at a time are those of the hour before it; snowfall is in cm.
-type openMeteo struct {
-	Hourly struct {
-		Time          []int64    `json:"time"`
-		Precipitation []*float64 `json:"precipitation"`
-		Rain          []*float64 `json:"rain"`
-		Showers       []*float64 `json:"showers"`
-		Snowfall      []*float64 `json:"snowfall"`
-		Code          []*float64 `json:"weather_code"`
-	} `json:"hourly"`
-}
+// missingSecret is the name of a secret that a weather service needs.
+type missingSecret string
 
-// forecast asks for the hours from from to to.
-func (s *service) forecast(ctx context.Context, p sun.Place, from, to time.Time) *forecast {
-	// The answer's times are the ends of the hours.
-	first, last := from.UTC().Truncate(time.Hour).Add(time.Hour), to.UTC().Add(time.Hour-1).Truncate(time.Hour)
-	url := s.forecastURL + "/v1/forecast?latitude=" + decimal(p.Lat) + "&longitude=" + decimal(p.Lon) +
-		"&hourly=precipitation,rain,showers,snowfall,weather_code&timeformat=unixtime&timezone=UTC" +
-		"&start_date=" + first.Format(dateLayout) + "&end_date=" + last.Format(dateLayout)
-	var answer openMeteo
-	f := &forecast{call: s.get(ctx, serviceForecast, url, &answer)}
-	if f.call.Reason == "" && !f.read(&answer) {
-		f.call.Reason = reasonBadAnswer
+func (m missingSecret) Error() string { return "missing secret " + string(m) }
+
+// forecast asks the weather service for the time from from to to. Its error is
+// always a missingSecret.
+func (s *service) forecast(ctx context.Context, p sun.Place, from, to time.Time) (*forecast, error) {
+	var key string
+	if name := s.weather.secret; name != "" {
+		var err error
+		if key, err = s.secret(name); err != nil || key == "" {
+			return nil, missingSecret(name)
+		}
 	}
-	return f
+	f := &forecast{}
+	f.call = s.get(ctx, s.weather.name, s.weather.origin+s.weather.question(p, from, to, key), func(body []byte) (ok bool) {
+		f.spans, ok = s.weather.read(body)
+		return ok && inOrder(f.spans)
+	})
+	return f, nil
 }
+
+func inOrder(spans []span) bool {
+	for i, s := range spans {
+		if s.start >= s.end || i > 0 && s.start < spans[i-1].end {
+			return false
+		}
+	}
+	return len(spans) > 0
+}
+
+// plausible reports whether a service can mean x: a sum of what passes stays a
+// number that JSON has.
+func plausible(x float64) bool { return x >= 0 && x <= maxMM }
 
 func decimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
-// read fills in the hours and reports false when the arrays make no sense.
-func (f *forecast) read(a *openMeteo) bool {
-	h := &a.Hourly
-	n := len(h.Time)
-	if n == 0 {
-		return false
-	}
-	f.hours = make(map[int64]hour, n)
-	series := [...][]*float64{h.Precipitation, h.Rain, h.Showers, h.Snowfall, h.Code}
-	for _, values := range series {
-		if len(values) != n || slices.ContainsFunc(values, func(v *float64) bool { return v != nil && *v < 0 }) {
-			return false
-		}
-	}
-	f.first, f.last = h.Time[0]-3600, h.Time[n-1]-3600
-	for i, end := range h.Time {
-		if end != h.Time[0]+int64(i)*3600 || end%3600 != 0 {
-			return false
-		}
-		var v [len(series)]float64
-		known := true
-		for k, values := range series {
-			if values[i] == nil {
-				known = false
-			} else {
-				v[k] = *values[i]
-			}
-		}
-		f.hours[end-3600] = classify(end, known, v[0], v[1]+v[2], v[3], int(v[4]))
-	}
-	return true
-}
-
-// classify names the precipitation of the hour that ends at end: liquid in mm,
-// frozen in cm of snow, code the WMO weather code.
-func classify(end int64, known bool, mm, liquid, frozen float64, code int) hour {
-	h := hour{known: known, kind: none, mm: mm}
-	span := time.Unix(end-3600, 0).UTC().Format("15:04-") + time.Unix(end, 0).UTC().Format("15:04Z")
-	h.detail = fmt.Sprintf("weather code %d and %v mm in the hour %s", code, mm, span)
+// name sets the kind of s and how it was found: by rule, which the service's own
+// words precede. Nothing fell where the amount is 0 or the kind is none.
+func (s *span) name(kind, words string) {
+	s.kind, s.detail = kind, fmt.Sprintf("%s in the %s", words, s.said())
 	switch {
-	case mm == 0:
-		h.detail = "no precipitation in the hour " + span
-	case liquid > 0 && frozen > 0 && code != 96 && code != 99: // hail is not sleet
-		h.kind = sleet
-		h.detail = fmt.Sprintf("rain %v mm and snow %v cm in the hour %s", round(liquid), frozen, span)
-	default:
-		h.kind = kindOfCode(code)
+	case s.mm == 0:
+		s.kind, s.detail = none, "no precipitation in the "+s.said()
+	case kind == none:
+		s.mm = 0
 	}
-	if h.kind == none {
-		h.mm = 0
-	}
-	return h
 }
 
-// kindOfCode maps the WMO codes Open-Meteo emits. A thunderstorm with hail (96,
-// 99) is none of the types.
-func kindOfCode(code int) string {
-	switch code {
-	case 51, 53, 55, 61, 63, 65, 80, 81, 82, 95:
-		return rain
-	case 56, 57, 66, 67:
-		return sleet
-	case 71, 73, 75, 77, 85, 86:
-		return snow
+// said names the span in words: "hour 16:00-17:00Z", "6 hours 12:00-18:00Z".
+func (s *span) said() string {
+	hours := "hour "
+	if n := (s.end - s.start) / 3600; n != 1 {
+		hours = strconv.FormatInt(n, 10) + " hours "
 	}
-	return none
+	return hours + time.Unix(s.start, 0).UTC().Format("15:04-") + time.Unix(s.end, 0).UTC().Format("15:04Z")
 }
 
-// part is an hour and the seconds of it that are in a window.
+// part is a span and the seconds of it that are in a window.
 type part struct {
-	hour
+	span
 	seconds float64
 }
 
-// during returns the hours of w, or the reason why they are not all known.
+// amount is what falls in the part, in mm: the span's amount in proportion.
+func (p *part) amount() float64 { return p.mm * p.seconds / float64(p.end-p.start) }
+
+// during returns the parts of w, or the reason why they are not all known. An
+// hour stands for each of its minutes; of a wet span that is longer nobody knows
+// when it is wet, so it counts only as a whole.
 func (f *forecast) during(w window) (parts []part, reason string) {
 	if f.call.Reason != "" {
 		return nil, f.call.Reason
 	}
-	for t := w.start.Truncate(time.Hour); t.Before(w.end); t = t.Add(time.Hour) {
-		h, ok := f.hours[t.Unix()]
-		switch {
-		case !ok:
-			return nil, reasonBeyondForecast
-		case !h.known:
-			return nil, reasonNoData
+	at, end := w.start.Unix(), w.end.Unix()
+	for _, s := range f.spans {
+		if s.end <= at || at >= end {
+			continue
 		}
-		inside := earlier(t.Add(time.Hour), w.end).Sub(later(t, w.start))
-		parts = append(parts, part{h, inside.Seconds()})
+		p := part{s, float64(min(s.end, end) - at)}
+		switch {
+		case at < s.start:
+			return nil, f.uncovered(at)
+		case !s.known:
+			return nil, reasonNoData
+		case s.mm > 0 && s.end-s.start > 3600 && p.seconds < float64(s.end-s.start):
+			return nil, reasonTooCoarse
+		}
+		parts = append(parts, p)
+		at = s.end
+	}
+	if at < end {
+		return nil, f.uncovered(at)
 	}
 	return parts, ""
+}
+
+// uncovered says why no span holds the instant at.
+func (f *forecast) uncovered(at int64) string {
+	switch {
+	case at < f.spans[0].start:
+		return reasonBeforeForecast
+	case at >= f.spans[len(f.spans)-1].end:
+		return reasonBeyondForecast
+	}
+	return reasonNoData
 }
 
 // round keeps two decimals. What is compared is what the answer shows.

@@ -107,6 +107,14 @@ func (p Place) Times(name string, from, to time.Time) []time.Time {
 	return times
 }
 
+// Threshold returns the elevation of the named crossing under the standard
+// definitions, and false for a transit. It panics when there is no such event.
+func Threshold(name string) (elevation float64, ok bool) {
+	all := kinds(Standard())
+	k := all[slices.IndexFunc(all, func(k kind) bool { return k.name == name })]
+	return k.elevation, !k.transit
+}
+
 func (c *curve) times(k kind) []float64 {
 	if k.transit {
 		return c.sky.transits(k.rising, c.from, c.to)

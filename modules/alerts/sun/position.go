@@ -32,8 +32,35 @@ type apparent struct {
 	sinDecl, cosDecl float64
 }
 
-// apparentAt computes the sun's place at Unix time t to about 0.01 degree
-// (Meeus, Astronomical Algorithms, 2nd edition, chapter 25, low accuracy).
+// perturbation is one term amplitude * cos(phase + rate * millennia since J2000).
+type perturbation struct{ amplitude, phase, rate float64 } // degrees, radians, radians
+
+// perturbations are what the moon and the planets do to the sun's longitude: the
+// largest terms of VSOP87 that are no part of the ellipse (Meeus, Appendix III,
+// series L0 of the Earth). They are the difference between 0.01 and 0.002 degree,
+// which is a second at middle latitudes and half an hour at the poles.
+var perturbations = [...]perturbation{
+	{3497e-8 / rad, 2.7441, 5753.3849},
+	{3418e-8 / rad, 2.8289, 3.5231},
+	{3136e-8 / rad, 3.6277, 77713.7715},
+	{2676e-8 / rad, 4.4181, 7860.4194},
+	{2343e-8 / rad, 6.1352, 3930.2097},
+	{1324e-8 / rad, 0.7425, 11506.7698},
+	{1273e-8 / rad, 2.0371, 529.6910},
+	{1199e-8 / rad, 1.1096, 1577.3435},
+}
+
+// perturbed returns the sum of the perturbations in degrees, T centuries after J2000.
+func perturbed(T float64) (sum float64) {
+	for _, p := range perturbations {
+		sum += p.amplitude * math.Cos(p.phase+p.rate*T/10)
+	}
+	return sum
+}
+
+// apparentAt computes the sun's place at Unix time t to about 0.002 degree:
+// Meeus, Astronomical Algorithms, 2nd edition, chapter 25, low accuracy, which
+// is an ellipse, and the perturbations.
 func apparentAt(t float64) apparent {
 	T := (t + deltaTAt(t) - j2000) / daySeconds / 36525
 	meanLong := 280.46646 + T*(36000.76983+T*0.0003032)              // 25.2
@@ -42,7 +69,7 @@ func apparentAt(t float64) apparent {
 	centre := (1.914602-T*(0.004817+T*0.000014))*math.Sin(anomaly) + // equation of the centre
 		(0.019993-T*0.000101)*math.Sin(2*anomaly) + 0.000289*math.Sin(3*anomaly)
 	nutation := -0.00478 * math.Sin(node)
-	long := (meanLong + centre - 0.00569 + nutation) * rad // aberration and nutation
+	long := (meanLong + centre + perturbed(T) - 0.00569 + nutation) * rad // aberration, 20.5", and nutation
 	obliquity := (23.4392911 - T*(0.0130042+T*(1.64e-7-T*5.04e-7)) + 0.00256*math.Cos(node)) * rad
 
 	sinLong, cosLong := math.Sincos(long)

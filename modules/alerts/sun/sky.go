@@ -36,11 +36,17 @@ func through(f0, f1, f2 float64) parabola {
 
 func (p *parabola) at(u float64) float64 { return p[0] + u*(p[1]+u*p[2]) }
 
-// height returns the sine of the elevation of the sun's centre at Unix time t,
-// without refraction and parallax (Meeus 13.6).
+// parallax is the angle of the Earth's radius seen from the sun (Meeus, chapter
+// 40): 8.794" at the mean distance, which changes by 1.7 % over the year.
+const parallax = 8.794 / 3600 * rad
+
+// height returns the sine of the elevation of the sun's centre at Unix time t as
+// an observer at sea level has it, without refraction (Meeus 13.6). Parallax
+// lowers an elevation h by parallax * cos h (Meeus 40.6), its sine by that times cos h.
 func (s *sky) height(t float64) float64 {
 	d, u := s.day(t)
-	return s.sinLat*d.sinDecl.at(u) + s.cosLat*d.cosDecl.at(u)*math.Cos(d.hour.at(u))
+	h := s.sinLat*d.sinDecl.at(u) + s.cosLat*d.cosDecl.at(u)*math.Cos(d.hour.at(u))
+	return h - parallax*(1-h*h)
 }
 
 // hourAngle returns the sun's hour angle at t in radians: 0 at the upper transit.
