@@ -20,7 +20,7 @@ var layers = [][]string{
 	{"spore/guest", "spore/host/function"},
 	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events"},
 	{"spore/guest/roundtrip", "spore/guest/lambda/internal/invocation"},
-	{"spore/guest/lambda"},
+	{"spore/guest/lambda", "spore/guest/lambda/bridge"},
 	{"spore/host/wasmbin", "spore/host/config", "spore/host/gobuild"},
 	{"spore/host/sandbox", "spore/host/capability", "spore/host/registry"},
 	{"spore/host/invoke", "spore/host/telemetry"},
