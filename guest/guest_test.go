@@ -80,6 +80,17 @@ func TestAReportAlwaysFits(t *testing.T) {
 	require.Len(t, got.Stack, maxErrorStack)
 }
 
+// foreign is an error that came as text.
+type foreign struct{ error }
+
+func (foreign) ErrorType() string  { return "Stock.Empty" }
+func (foreign) ErrorStack() string { return "Take" }
+
+func TestAnErrorMayNameItself(t *testing.T) {
+	got := describe(foreign{errors.New("none left")})
+	require.Equal(t, abi.Error{Type: "Stock.Empty", Message: "none left", Stack: "Take"}, got)
+}
+
 func TestTheContextEndsAtTheEventsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deadline := time.Now().Add(time.Second)

@@ -27,6 +27,9 @@ type panicError struct {
 	stack string
 }
 
+func (e *panicError) ErrorType() string  { return typeName(e.value) }
+func (e *panicError) ErrorStack() string { return e.stack }
+
 func (e *panicError) Error() string {
 	switch v := e.value.(type) {
 	case error:
@@ -39,14 +42,19 @@ func (e *panicError) Error() string {
 	return "panic with a value of type " + typeName(e.value)
 }
 
+// reporter is an error that stands for another one: a panic, or a failure that
+// reached the SDK as text.
+type reporter interface {
+	ErrorType() string
+	ErrorStack() string
+}
+
 // describe turns a handler's error into the frame the host logs. As in Lambda,
 // errorType is the bare name of the Go type.
 func describe(err error) abi.Error {
-	e := abi.Error{Message: clip(err.Error(), maxErrorMessage)}
-	if p, ok := err.(*panicError); ok {
-		e.Type, e.Stack = typeName(p.value), clip(p.stack, maxErrorStack)
-	} else {
-		e.Type = typeName(err)
+	e := abi.Error{Type: typeName(err), Message: clip(err.Error(), maxErrorMessage)}
+	if r, ok := err.(reporter); ok {
+		e.Type, e.Stack = clip(r.ErrorType(), maxErrorMessage), clip(r.ErrorStack(), maxErrorStack)
 	}
 	return e
 }

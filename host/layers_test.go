@@ -19,7 +19,8 @@ var layers = [][]string{
 	{"spore/guest/internal/sys"},
 	{"spore/guest", "spore/host/function"},
 	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events"},
-	{"spore/guest/roundtrip"},
+	{"spore/guest/roundtrip", "spore/guest/lambda/internal/invocation"},
+	{"spore/guest/lambda", "spore/guest/lambda/bridge"},
 	{"spore/host/wasmbin", "spore/host/config", "spore/host/gobuild"},
 	{"spore/host/sandbox", "spore/host/capability", "spore/host/registry"},
 	{"spore/host/invoke", "spore/host/telemetry"},
@@ -61,6 +62,7 @@ func TestLayerRulesRefuseWhatTheyShould(t *testing.T) {
 		{"spore/host/sandbox", "spore/host/registry"},
 		{"spore/host/config", "spore/host/sandbox"},
 		{"spore/host/invoke", "github.com/tetratelabs/wazero/api"},
+		{"spore/guest/events", "github.com/aws/aws-lambda-go/events"},
 		{"spore/modules/alerts", "spore/host/function"},
 		{"spore/host/newcomer", "spore/abi"},
 	} {
@@ -74,6 +76,9 @@ func complaint(from, to string) string {
 		if (to == library || strings.HasPrefix(to, library+"/")) && from != door {
 			return fmt.Sprintf("%s imports %s; its only door is %s", from, to, door)
 		}
+	}
+	if strings.HasPrefix(to, "github.com/aws/") && !strings.HasPrefix(from, "spore/guest/lambda") && !strings.HasPrefix(from, "spore/modules/") {
+		return fmt.Sprintf("%s imports %s; only what comes from AWS Lambda does", from, to)
 	}
 	if !strings.HasPrefix(to, "spore/") {
 		return ""
