@@ -23,7 +23,7 @@ import (
 // endless is a module whose spore_serve takes the event and calls the first of
 // these functions. Each is a body without its size: no parameters, no results.
 // All are in the table. Function i has index firstFunc+i and is element i;
-// global 0 is an i32.
+// globals 0 to 2 are an i32, an i64 and a v128.
 type endless [][]byte
 
 const firstFunc = 3 // behind get_next_request, _start and spore_serve
@@ -50,7 +50,7 @@ func (e endless) bytes() []byte {
 		section(3, vec(functions...)),
 		section(4, cat([]byte{1, 0x70, 0}, leb(len(e)))),
 		section(5, oneMemory),
-		section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b})),
+		section(6, vec([]byte{0x7f, 1, 0x41, 0, 0x0b}, []byte{0x7e, 1, 0x42, 0, 0x0b}, cat([]byte{0x7b, 0, 0xfd, 0x0c}, make([]byte, 16), []byte{0x0b}))),
 		section(7, vec(cat(str(abi.ExportMemory), []byte{2, 0}), cat(str(abi.ExportStart), []byte{0, 1}), cat(str(abi.ExportServe), []byte{0, 2}))),
 		section(9, vec(cat([]byte{0, 0x41, 0, 0x0b}, vec(elements...)))),
 		section(10, vec(bodies...)))
@@ -78,8 +78,8 @@ func bounded(i int) []byte {
 	return body(enter, callFunc(i), callFunc(i), leave)
 }
 
-// lengthy is about two megabytes of code without a branch.
-var lengthy = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 300_000))
+// lengthy is about as much code without a branch as a function may have.
+var lengthy = body(bytes.Repeat([]byte{0x23, 0, 0x41, 3, 0x6c, 0x24, 0}, 32_000))
 
 // largest grows memory to its limit, 1,024 pages.
 var largest = cat([]byte{0x41}, sleb(1023), []byte{0x40, 0, 0x1a})
@@ -105,12 +105,12 @@ var endlessCases = map[string]map[string]endless{
 		"dispatch":             {cat([]byte{1, 1, 0x7f, 0x03, 0x40, 0x02, 0x40, 0x20, 0, 0x0e, 0, 0, 0x0b, 0x41, 0, 0x21, 0, 0x0c, 0, 0x0b, 0x0b})},
 	},
 	"G2": {
-		"a tree of calls":                     tree(60, callFunc),
-		"a tree of calls through the table":   tree(60, callTable),
-		"mutual recursion":                    {bounded(1), bounded(0)},
-		"a long function, called in a tree":   append(tree(60, callFunc)[:60], lengthy),
-		"a long function through the table":   append(tree(60, callTable)[:60], lengthy),
-		"a function of a million short calls": append(tree(20, callFunc)[:20], body(bytes.Repeat(callFunc(21), 1_000_000)), body(bytes.Repeat([]byte{0x23, 0, 0x24, 0}, 40))),
+		"a tree of calls":                   tree(60, callFunc),
+		"a tree of calls through the table": tree(60, callTable),
+		"mutual recursion":                  {bounded(1), bounded(0)},
+		"a long function, called in a tree": append(tree(60, callFunc)[:60], lengthy),
+		"a long function through the table": append(tree(60, callTable)[:60], lengthy),
+		"a function of 100,000 short calls": append(tree(60, callFunc)[:60], body(bytes.Repeat(callFunc(61), 100_000)), body(bytes.Repeat([]byte{0x23, 0, 0x24, 0}, 40))),
 	},
 	"G3": {"a cheap host function": {body([]byte{0x03, 0x40, 0x41, 0, 0x41, 0, 0x10, 0, 0x1a, 0x0c, 0, 0x0b})}},
 	"G4": {
@@ -236,6 +236,58 @@ func vectors(n int) []byte {
 		section(10, vec(sized(body(ask)), sized(body(bytes.Repeat(zero, n), []byte{0x10, 3})), sized(body(gets, []byte{0x10, 3})))))
 }
 
+// joined is a recursion whose frame has a place for each of many locals at each of
+// many joins, behind blocks within each other or at branches back to a loop.
+type joined struct {
+	locals, joins int
+	vectors, back bool
+}
+
+func (j joined) bytes() []byte {
+	typ, get, store := byte(0x7e), []byte{0x23, 1}, []byte{0x37, 3, 0}
+	if j.vectors {
+		typ, get, store = 0x7b, []byte{0x23, 2}, []byte{0xfd, 0x0b, 4, 0}
+	}
+	f := cat([]byte{1}, leb(j.locals), []byte{typ})
+	each := func(code ...[]byte) {
+		for l := range j.locals {
+			for _, c := range code {
+				f = append(f, c...)
+			}
+			f = append(f, leb(l)...)
+		}
+	}
+	if j.back {
+		f = append(f, 0x03, 0x40)
+		each([]byte{0x20}) // around by one: all are moved by way of others
+		f = append(f, 0x21)
+		f = append(f, leb(0)...)
+		for l := j.locals - 1; l > 0; l-- {
+			f = append(append(f, 0x21), leb(l)...)
+		}
+		f = append(f, 0x02, 0x40, 0x23, 0, 0x0e)
+		f = append(append(append(f, leb(j.joins)...), 0), bytes.Repeat([]byte{1}, j.joins)...)
+		f = append(f, 0x0b, 0x0b)
+	} else {
+		f = append(f, bytes.Repeat([]byte{0x02, 0x40}, j.joins)...)
+		f = append(f, 0x23, 0, 0x04, 0x40)
+		for way := range 2 {
+			each(get, []byte{0x21})
+			f = append(append(f, 0x23, 0, 0x0e), leb(j.joins-1)...)
+			for k := range j.joins {
+				f = append(f, leb(k+1)...)
+			}
+			f = append(f, []byte{0x05, 0x0b}[way])
+		}
+		f = append(append(f, 0x00), bytes.Repeat([]byte{0x0b}, j.joins)...)
+	}
+	f = append(f, callFunc(0)...)
+	for l := range j.locals {
+		f = append(append(append(f, 0x41, 0, 0x20), leb(l)...), store...)
+	}
+	return endless{append(f, 0x0b)}.bytes()
+}
+
 // TestG8RecursionEndsInLittleMemory: recursion without end is a trap, long before
 // the engine's own limit.
 func TestG8RecursionEndsInLittleMemory(t *testing.T) {
@@ -247,6 +299,12 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 		"a thousand values":       endless{wide(1000)}.bytes(),
 		"twenty thousand values":  endless{wide(20_000)}.bytes(),
 		"five hundred parameters": vectors(500),
+		"a few locals at joins":   joined{locals: 20, joins: 20}.bytes(),
+		"locals at joins":         joined{locals: 200, joins: 200}.bytes(),
+		"a few vectors at joins":  joined{locals: 60, joins: 60, vectors: true}.bytes(),
+		"vectors at joins":        joined{locals: 170, joins: 170, vectors: true}.bytes(),
+		"locals that go around":   joined{locals: 100, joins: 500, back: true}.bytes(),
+		"vectors that go around":  joined{locals: 100, joins: 300, vectors: true, back: true}.bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, settings())
@@ -261,6 +319,23 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 			require.ErrorContains(t, err, "recursion")
 			t.Logf("%d KiB more resident memory", peak>>10)
 			require.Less(t, peak, int64(8<<20))
+		})
+	}
+}
+
+// TestG8FramesTooLargeAreRefused: one call of these would be beyond any limit
+// before the host sees it.
+func TestG8FramesTooLargeAreRefused(t *testing.T) {
+	for name, wasm := range map[string][]byte{
+		"vectors at joins":       joined{locals: 200, joins: 200, vectors: true}.bytes(),
+		"many vectors at joins":  joined{locals: 1000, joins: 290, vectors: true}.bytes(),
+		"vectors that go around": joined{locals: 100, joins: 2000, vectors: true, back: true}.bytes(),
+		"values":                 endless{wide(50_000)}.bytes(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, settings())
+			require.Equal(t, abi.Invalid, function.KindOf(err), "%v", err)
+			require.ErrorContains(t, err, "a function of weight")
 		})
 	}
 }

@@ -45,7 +45,7 @@ const (
 )
 
 // codeVersion goes up when the rewriter or this layout changes what is compiled.
-const codeVersion = "spore code 4"
+const codeVersion = "spore code 5"
 
 // codeKey names a module's compiled code by all that it depends on. The engine's
 // version and the machine are in it; the processor's features are wazero's to

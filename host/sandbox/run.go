@@ -123,11 +123,16 @@ func (r *run) yield(args []uint64) int64 {
 	if !r.stack.known {
 		r.stack = callStackOf(r.fn)
 	}
-	if r.deepest = max(r.deepest, r.stack.used(args)); r.deepest > maxCallStack {
+	depth := r.stack.used(args)
+	r.deepest = max(r.deepest, depth)
+	if depth > maxCallStack {
 		panic(errRecursion)
 	}
 	if r.hadItsTurn(now) {
 		r.giveWay()
+	}
+	if depth > deepCallStack {
+		return deepSlice
 	}
 	return FuelSlice
 }

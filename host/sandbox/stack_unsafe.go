@@ -9,10 +9,16 @@ import (
 
 // maxCallStack is how much of the engine's stack calls may take. The engine
 // doubles it by copying, and a recursion without end would take it to 170 MB. The
-// host sees it at yields only; the fuel of one slice lets a Go guest add less than
-// 100 KiB until then, and a hostile one 1.5 MiB (wasmbin/weight.go). With the
-// copies that wait for the collector, recursion without end takes 4 to 6 MiB.
-const maxCallStack = 3 << 19
+// host sees it at yields only, and a unit of fuel can be 4 bytes of stack
+// (wasmbin/weight.go). So slices are short where it is deep: until it is seen, some
+// 150 KiB are added and one frame, of 512 KiB at most. The deepest that a hostile
+// guest got was 1.8 MiB, and 2.8 with slices that are long everywhere. With the
+// copies that wait for the collector that is up to 5.5 MiB of memory.
+const (
+	maxCallStack  = 3 << 19
+	deepCallStack = 256 << 10
+	deepSlice     = FuelSlice / 8
+)
 
 // callStack tells how deep an engine's stack is.
 type callStack struct {

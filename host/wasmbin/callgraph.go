@@ -10,7 +10,7 @@ const (
 	lightMax = 100
 	// callsMax is the most the light callees of one function may weigh
 	// together. Beyond it they are charged themselves, because all they do
-	// would otherwise lie between two checks of a function of a million calls.
+	// would otherwise lie between two checks of a function of 100,000 calls.
 	callsMax = 100_000
 )
 

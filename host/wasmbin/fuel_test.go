@@ -188,9 +188,57 @@ func TestCallsArePaidFor(t *testing.T) {
 	}
 }
 
-// TestAFunctionOfAMillionCallsYieldsInBetween: were its light callees part of its
+// TestPlacesInTheFrameAreCharged: the engine takes them from the stack at the entry
+// of a function, for all of its joins.
+func TestPlacesInTheFrameAreCharged(t *testing.T) {
+	const locals, joins = 20, 50
+	set := func(zero ...byte) (b []byte) {
+		for i := range byte(locals) {
+			b = append(append(b, zero...), 0x21, i)
+		}
+		return b
+	}
+	vector := append([]byte{0xfd, 0x0c}, make([]byte, 16)...)
+	ends := cat(bytes.Repeat([]byte{0x02, 0x40}, joins), bytes.Repeat([]byte{0x0b}, joins))
+	loops := bytes.Repeat([]byte{0x03, 0x40, 0x0b}, joins/2)
+	back := []byte{0x03, 0x40, 0x02, 0x40, 0x41, joins, 0x0e, joins}
+	back = cat(back, bytes.Repeat([]byte{1}, joins), []byte{0, 0x0b, 0x0b})
+	forward := bytes.ReplaceAll(back, []byte{0x03, 0x40}, []byte{0x02, 0x40})
+	for name, tc := range map[string]struct {
+		typ        byte
+		zero, code []byte
+		bytes      int64
+	}{
+		"i32 at ends of blocks":  {0x7f, []byte{0x41, 0}, ends, 4 * locals * joins},
+		"i64 at ends of blocks":  {0x7e, []byte{0x42, 0}, ends, 8 * locals * joins},
+		"v128 at ends of blocks": {0x7b, vector, ends, 16 * locals * joins},
+		"i64 at loops":           {0x7e, []byte{0x42, 0}, loops, 8 * locals * joins},
+		"i64 at branches back":   {0x7e, []byte{0x42, 0}, back, 8 * locals * joins},
+		"i64 at forward ones":    {0x7e, []byte{0x42, 0}, forward, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := cat([]byte{1, locals, tc.typ}, set(tc.zero...), tc.code, []byte{0x0b})
+			_, trapped, used := run(t, nil, fill(t, program{[][]byte{f}, [3]int64{}}.bytes()))
+			require.False(t, trapped)
+			require.InDelta(t, tc.bytes/4, used, float64(tc.bytes/16+locals*16), "a unit for four bytes")
+		})
+	}
+}
+
+// TestFunctionsTooHeavyAreRefused: what one call takes from the stack is bounded.
+func TestFunctionsTooHeavyAreRefused(t *testing.T) {
+	weigh := func(weight int) error {
+		f := cat([]byte{0}, bytes.Repeat([]byte{0x01}, weight-8), []byte{0x0b}) // 8 are for the call
+		_, err := rewrite(program{[][]byte{f}, [3]int64{}}.bytes())
+		return err
+	}
+	require.NoError(t, weigh(1<<17))
+	require.ErrorContains(t, weigh(1<<17+1), "make it several functions")
+}
+
+// TestAFunctionOfManyCallsYieldsInBetween: were its light callees part of its
 // own weight, it would run for a second between two checks.
-func TestAFunctionOfAMillionCallsYieldsInBetween(t *testing.T) {
+func TestAFunctionOfManyCallsYieldsInBetween(t *testing.T) {
 	work := cat([]byte{0}, bytes.Repeat([]byte{0x41, 7, 0x1a}, 25), []byte{0x0b})
 	calls := cat([]byte{0}, bytes.Repeat([]byte{0x10, 1}, 50_000), []byte{0x0b})
 	out := fill(t, program{[][]byte{calls, work}, [3]int64{}}.bytes())

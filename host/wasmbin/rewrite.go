@@ -78,10 +78,11 @@ type rewriter struct {
 	out *Rewritten
 	err error
 
-	saved    []uint32  // indices of the mutable globals, fuel included
-	profiles []profile // of the functions, by body
-	setBy    []int     // by local: the last function, from 1, that was seen to set it
-	hasBulk  bool      // there is a bulk instruction
+	saved    []uint32    // indices of the mutable globals, fuel included
+	profiles []profile   // of the functions, by body
+	setBy    []int       // by local: the last function, from 1, that was seen to set it
+	hasBulk  bool        // there is a bulk instruction
+	locals   []ValueType // of the function that is scanned
 	own      []ownFunction
 }
 
