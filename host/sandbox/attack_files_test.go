@@ -111,7 +111,7 @@ func (d *derived) one(pattern string) (name string, content []byte) {
 
 func TestM7DamagedFilesAreMadeAgain(t *testing.T) {
 	d := newDerived(t)
-	require.Len(t, d.files(), 5, "module, skeleton, code, digest and snapshot")
+	require.Len(t, d.files(), 6, "module, which code it has, skeleton, code, digest and snapshot")
 	for name, content := range d.files() {
 		t.Run(name, func(t *testing.T) {
 			if filepath.Dir(name) == "modules" {

@@ -23,35 +23,53 @@ import (
 	"spore/host/wasmbin"
 )
 
-// compiled returns the code under key, compiling m where it is not there or not as it
-// should be. Few modules are compiled at the same time: each takes a processor, and
-// up to maxCompileMemory.
-func (e *Engine) compiled(ctx context.Context, key string, m *wasmbin.Module, opt wasmbin.Options) (*program, error) {
-	if p, err := e.program(ctx, key); err == nil {
-		return p, nil
+// compiled returns the code of m, whose digest is given. It is compiled where it is not
+// there or not as it should be.
+func (e *Engine) compiled(ctx context.Context, digest string, m *wasmbin.Module, opt wasmbin.Options) (*program, error) {
+	if key, err := e.files.codeOf(digest); err == nil { // spares rewriting it
+		if p, err := e.program(ctx, key); err == nil {
+			return p, nil
+		}
 	}
+	rewritten, err := m.Rewrite(opt)
+	if err != nil {
+		return nil, err
+	}
+	key := codeKey(rewritten.Wasm)
+	p, err := e.program(ctx, key)
+	if err != nil {
+		p, err = e.compileOnce(ctx, key, rewritten)
+	}
+	if err == nil {
+		err = e.files.keepCodeOf(digest, key)
+	}
+	if err != nil && p != nil {
+		e.releaseProgram(p)
+		return nil, err
+	}
+	return p, err
+}
+
+// compileOnce compiles a module unless somebody else has meanwhile. Few are compiled
+// at the same time: each takes a processor, and up to maxCompileMemory.
+func (e *Engine) compileOnce(ctx context.Context, key string, rewritten *wasmbin.Rewritten) (*program, error) {
 	select {
 	case e.compiling <- struct{}{}:
 		defer func() { <-e.compiling }()
 	case <-ctx.Done():
 		return nil, &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
 	}
-	if p, err := e.program(ctx, key); err == nil { // somebody else has
+	if p, err := e.program(ctx, key); err == nil {
 		return p, nil
 	}
-	if err := e.compile(ctx, key, m, opt); err != nil {
+	if err := e.compile(ctx, key, rewritten); err != nil {
 		return nil, err
 	}
 	return e.program(ctx, key)
 }
 
-// compile leaves the compiled code of m under key on disk, in place of what may be
-// there.
-func (e *Engine) compile(ctx context.Context, key string, m *wasmbin.Module, opt wasmbin.Options) error {
-	rewritten, err := m.Rewrite(opt)
-	if err != nil {
-		return err
-	}
+// compile leaves compiled code under key on disk, in place of what may be there.
+func (e *Engine) compile(ctx context.Context, key string, rewritten *wasmbin.Rewritten) error {
 	work, err := os.MkdirTemp(e.files.code, ".new-*")
 	if err != nil {
 		return err
@@ -102,7 +120,7 @@ func compileError(err error, died *os.ProcessState, said string) error {
 	switch {
 	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
 		return fmt.Errorf("compiling the module takes over %d MiB of memory", maxCompileMemory>>20)
-	case died != nil && died.UserTime()+died.SystemTime() >= (maxCompileSeconds-1)*time.Second:
+	case died != nil && died.UserTime()+died.SystemTime() >= maxCompileSeconds/2*time.Second:
 		return fmt.Errorf("compiling the module takes over %d s of processor time", maxCompileSeconds)
 	case said == "":
 		return &function.Error{Kind: abi.Internal, Op: "compile", Err: err}

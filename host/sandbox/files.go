@@ -16,6 +16,7 @@ import (
 // damaged:
 //
 //	modules/DIGEST       modules as they were given
+//	modules/DIGEST.code  the key of a module's compiled code
 //	code/KEY/            compiled code (program.go)
 //	images/KEY           snapshots (snapshot.go)
 type files struct{ modules, code, images string }
@@ -109,4 +110,21 @@ func (f *files) module(digest string) ([]byte, error) {
 		return nil, errors.Join(errDamaged, os.Remove(path))
 	}
 	return wasm, nil
+}
+
+func (f *files) codeOfPath(digest string) string { return filepath.Join(f.modules, digest+".code") }
+
+// keepCodeOf notes which compiled code is a module's.
+func (f *files) keepCodeOf(digest, key string) error {
+	return writeFile(f.codeOfPath(digest), sealed(codeBase()+digest, []byte(key)), []byte(key))
+}
+
+// codeOf returns the key of a module's compiled code.
+func (f *files) codeOf(digest string) (string, error) {
+	file, err := os.ReadFile(f.codeOfPath(digest))
+	if err != nil {
+		return "", err
+	}
+	key, err := unseal(codeBase()+digest, file)
+	return string(key), err
 }

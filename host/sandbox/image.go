@@ -42,6 +42,7 @@ type Image struct {
 	settings Settings
 	environ  []string // "NAME=value", sorted
 	digest   string   // of the module, lower-case hex SHA-256
+	code     string   // key of its compiled code
 	note     string
 	pinned   bool // there are no files to bring it back from
 
@@ -58,7 +59,7 @@ type Image struct {
 func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*Image, error) {
 	img := &Image{engine: e, settings: settings, environ: environ(&settings), digest: Digest(wasm)}
 	if header, _, err := img.readSnapshot(); err == nil && e.files.keepModule(img.digest, wasm) == nil {
-		img.note = header.Note
+		img.note, img.code = header.Note, header.Code
 		img.Touch()
 		return img, nil
 	}
@@ -66,7 +67,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 	if err != nil {
 		return nil, err
 	}
-	img.note = res.snapshot.Note
+	img.note, img.code = res.snapshot.Note, res.program.key
 	if img.pinned {
 		img.keep(res)
 	} else {
@@ -92,7 +93,7 @@ func environ(s *Settings) []string {
 // key names the image's snapshot by everything that it depends on.
 func (img *Image) key() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%d\n%q\n%q\n", snapshotVersion, codeKey(img.digest), img.settings.MemoryMax, img.settings.Name, img.environ)
+	fmt.Fprintf(h, "%s\n%s\n%d\n%q\n%q\n", snapshotVersion, codeBase()+img.digest, img.settings.MemoryMax, img.settings.Name, img.environ)
 	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -107,7 +108,7 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 	if err := errors.Join(checkModule(m), m.CheckMemory(pages)); err != nil {
 		return nil, loadError(err)
 	}
-	p, err := img.engine.compiled(ctx, codeKey(img.digest), m, wasmbin.Options{MemoryPages: pages, Fuel: FuelSlice})
+	p, err := img.engine.compiled(ctx, img.digest, m, wasmbin.Options{MemoryPages: pages, Fuel: FuelSlice})
 	if err != nil {
 		return nil, loadError(err)
 	}
@@ -116,6 +117,7 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		img.engine.releaseProgram(p)
 		return nil, err
 	}
+	res.snapshot.Code = p.key
 	if err := img.store(wasm, res.snapshot); err != nil {
 		img.pinned = true
 		res.snapshot.Note = "it could not be stored, so it stays in memory and a restart initialises it again: " + err.Error()

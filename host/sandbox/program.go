@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -47,12 +48,19 @@ const (
 // codeVersion goes up when the rewriter or this layout changes what is compiled.
 const codeVersion = "spore code 5"
 
-// codeKey names a module's compiled code by all that it depends on. The engine's
-// version and the machine are in it; the processor's features are wazero's to
-// check, which program.open sees.
-func codeKey(digest string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s/%s\n%s", codeVersion, wazeroVersion(), runtime.GOOS, runtime.GOARCH, digest))
-	return hex.EncodeToString(sum[:])
+// codeBase is what compiled code depends on beside its module. The processor's
+// features are wazero's to check, which program.open sees.
+func codeBase() string {
+	return fmt.Sprintf("%s\n%s\n%s/%s\n", codeVersion, wazeroVersion(), runtime.GOOS, runtime.GOARCH)
+}
+
+// codeKey names the compiled code of a rewritten module. Modules that differ in
+// their data alone are the same when rewritten, and share it.
+func codeKey(rewritten []byte) string {
+	h := sha256.New()
+	_, _ = io.WriteString(h, codeBase())
+	_, _ = h.Write(rewritten)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // wazeroVersion is what this binary was built with.

@@ -114,7 +114,7 @@ func (img *Image) read(ctx context.Context) (*resident, error) {
 		return nil, err
 	}
 	img.Touch()
-	p, err := img.engine.program(ctx, codeKey(img.digest))
+	p, err := img.engine.program(ctx, s.Code)
 	if err != nil {
 		s.close()
 		return nil, err
@@ -169,5 +169,6 @@ func (img *Image) Resident() bool { return img.resident.Load() != nil }
 func (img *Image) Touch() {
 	touch(img.snapshotPath())
 	touch(filepath.Join(img.engine.files.modules, img.digest))
-	touchAll(filepath.Join(img.engine.files.code, codeKey(img.digest)))
+	touch(img.engine.files.codeOfPath(img.digest))
+	touchAll(filepath.Join(img.engine.files.code, img.code))
 }

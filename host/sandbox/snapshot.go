@@ -26,6 +26,7 @@ type snapshotHeader struct {
 	Frozen    bool     // false: initial memory alone, and every sandbox initialises it anew
 	Command   bool     // the module is a plain WASI command, not a guest: command.go
 	Monotonic int64    // the guest's clock when it was frozen
+	Code      string   // key of the module's compiled code
 	Note      string   // for the operator
 }
 
@@ -47,7 +48,7 @@ func (s *snapshot) close() { s.memory.close() }
 
 // snapshotVersion goes up whenever a guest could see another host during its
 // initialisation, or the file changes: old snapshots are then made anew.
-const snapshotVersion = "spore image 3"
+const snapshotVersion = "spore image 4"
 
 // A snapshot file is the digest of its name and all that follows, then the header as JSON
 // behind its length (little-endian, 32 bits), then the memory, compressed with
