@@ -87,7 +87,7 @@ func serveSpore(ctx context.Context, ln net.Listener, w workload, module string,
 		return 0, err
 	}
 	opt.Cores = runtime.GOMAXPROCS(0)
-	runtime.GOMAXPROCS(opt.Cores + 1) // as host.go does
+	runtime.GOMAXPROCS(opt.Cores + 2) // as host.go does
 	engine, err := sandbox.Open(opt)
 	if err != nil {
 		return 0, err

@@ -13,6 +13,7 @@ import (
 type spore struct {
 	image *sandbox.Image
 	event abi.Event
+	end   time.Time // the deadline of every request, which is the dispatcher's to set
 }
 
 func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, w workload) (*spore, error) {
@@ -24,7 +25,7 @@ func newSpore(ctx context.Context, opt sandbox.Options, wasm []byte, w workload)
 	if err != nil {
 		return nil, err
 	}
-	return &spore{image, w.event()}, nil
+	return &spore{image, w.event(), time.Now().Add(time.Hour)}, nil
 }
 
 func (s *spore) close() error {
@@ -40,9 +41,8 @@ func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 		return 0, err
 	}
 	defer sb.Close()
-	end := time.Now().Add(time.Minute)
 	ev := s.event
-	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: s.end, End: s.end}, func(*abi.Result, bool) {})
 	if err == nil && !stats.Answered {
 		err = errors.New("no answer")
 	}

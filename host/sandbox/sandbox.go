@@ -93,7 +93,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.Context, r.inst, r.img = ctx, sb.inst, sb.inst.res.img
 	r.pin()
 	defer r.unpin()
-	r.begun = e.elapsed()
+	r.begun = r.thread.since
 	err := r.enter(fn, stack)
 	r.ended = e.elapsed()
 	if err == nil && r.command != nil {

@@ -26,8 +26,8 @@ type thread struct {
 func (r *run) pin() {
 	r.img.engine.cores.take(r.thread.cpu > quantum)
 	runtime.LockOSThread()
-	r.thread.since = r.img.engine.elapsed()
 	r.thread.faults = threadFaults()
+	r.thread.since = r.img.engine.elapsed()
 }
 
 // pause gives core and thread back for a while. Until it is resumed the run does
