@@ -38,7 +38,7 @@ type program struct {
 //	digest        of both, and of the directory's name
 //
 // wazero decodes and validates a module before it looks for its code. With the
-// bodies that takes 15-60 ms; they are of no use to it once the code is there.
+// bodies that was most of 76-174 ms; they are of no use to it once the code is there.
 // The entry stands under the skeleton's name because compileModule put it there.
 const (
 	skeletonFile = "skeleton"
