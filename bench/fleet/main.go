@@ -110,7 +110,7 @@ func configure(dir string, n int) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[host]\nlisten = \"127.0.0.1:0\"\ndata = %q\nlog = \"json\"\n", filepath.Join(dir, fmt.Sprintf("data-%d", n)))
 	for i := range n {
-		fmt.Fprintf(&b, "\n[function.f%d]\nmodule = %q\n\n[[function.f%d.route]]\npath = \"/f%d\"\nmethod = \"POST\"\n", i, modulePath(dir, i), i, i)
+		fmt.Fprintf(&b, "\n[function.f%d]\nmodule = %q\n\n[[function.f%d.route]]\npath = \"/f%d\"\nmethod = \"POST\"\n", i, filepath.Base(modulePath(dir, i)), i, i)
 	}
 	path := filepath.Join(dir, fmt.Sprintf("functions-%d.toml", n))
 	return path, os.WriteFile(path, []byte(b.String()), 0o600)
