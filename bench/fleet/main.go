@@ -102,15 +102,15 @@ func build(ctx context.Context, dir string) error {
 func usesNet(i int) bool { return i%distinct >= distinct-withNet }
 
 func modulePath(dir string, i int) string {
-	return filepath.Join(dir, fmt.Sprintf("module-%02d.wasm", i%distinct))
+	return filepath.Join(dir, fmt.Sprintf("m%02d.wasm", i%distinct))
 }
 
 // configure writes the functions.toml of a host with n functions and returns its path.
 func configure(dir string, n int) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[host]\nlisten = \"127.0.0.1:0\"\ndata = %q\nlog = \"json\"\n", filepath.Join(dir, fmt.Sprintf("data-%d", n)))
-	for i := range n {
-		fmt.Fprintf(&b, "\n[function.f%d]\nmodule = %q\n\n[[function.f%d.route]]\npath = \"/f%d\"\nmethod = \"POST\"\n", i, filepath.Base(modulePath(dir, i)), i, i)
+	for i := range n { // short, because the file has a limit
+		fmt.Fprintf(&b, "\n[function.f%d]\nmodule=%q\n[[function.f%d.route]]\npath=\"/f%d\"\nmethod=\"POST\"\n", i, filepath.Base(modulePath(dir, i)), i, i)
 	}
 	path := filepath.Join(dir, fmt.Sprintf("functions-%d.toml", n))
 	return path, os.WriteFile(path, []byte(b.String()), 0o600)

@@ -22,8 +22,8 @@ import (
 )
 
 // maxFile bounds functions.toml and a secrets file, in bytes. The TOML parser
-// recurses once per bracket, and this many still fit on a goroutine's stack; ten thousand functions fit into the file.
-const maxFile = 2 << 20
+// recurses once per bracket, and this many still fit on a goroutine's stack.
+const maxFile = 1 << 20
 
 // Config is one functions.toml, checked and complete: what the file leaves out
 // has its default. It belongs to the caller and shares nothing.
