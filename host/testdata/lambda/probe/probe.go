@@ -51,7 +51,7 @@ func Handle(ctx context.Context, req events.APIGatewayV2HTTPRequest) (any, error
 		os.Exit(7)
 	case "wait":
 		<-ctx.Done()
-		return nil, ctx.Err()
+		time.Sleep(time.Hour) // the context may end a moment before the host does
 	case "fetch":
 		return fetch(req.QueryStringParameters["url"])
 	}
