@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -53,6 +54,9 @@ func (e *Engine) compiled(ctx context.Context, digest string, m *wasmbin.Module,
 // compileOnce compiles a module unless somebody else has meanwhile. Few are compiled
 // at the same time: each takes a processor, and up to maxCompileMemory.
 func (e *Engine) compileOnce(ctx context.Context, key string, rewritten *wasmbin.Rewritten) (*program, error) {
+	one, _ := e.compiles.LoadOrStore(key, new(sync.Mutex))
+	one.(*sync.Mutex).Lock() // nobody replaces code that another has just left and is opening
+	defer one.(*sync.Mutex).Unlock()
 	select {
 	case e.compiling <- struct{}{}:
 		defer func() { <-e.compiling }()

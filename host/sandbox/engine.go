@@ -64,6 +64,7 @@ type Engine struct {
 	cores    cores
 
 	compiling chan struct{} // holds one token for each module that is being compiled
+	compiles  sync.Map      // of a mutex, by key of the code
 
 	restores restoreCounts
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,4 +81,27 @@ func TestLessMemoryThanAModuleBeginsWith(t *testing.T) {
 	_, err = e.Prepare(t.Context(), wasm, s)
 	require.Equal(t, abi.Invalid, function.KindOf(err))
 	require.ErrorContains(t, err, "raise memory in functions.toml")
+}
+
+// TestModulesThatShareCodeArePreparedAtOnce: they differ in a custom section, which
+// the rewriter drops, so that all of them want the same code compiled.
+func TestModulesThatShareCodeArePreparedAtOnce(t *testing.T) {
+	for range 5 {
+		e := openEngine(t, sandbox.Options{Directory: t.TempDir()})
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				img, err := e.Prepare(t.Context(), append(answering(), 0, 3, 1, 'n', byte(i)), capable())
+				if err != nil {
+					t.Errorf("module %d: %v", i, err)
+					return
+				}
+				defer img.Close()
+				if err := img.Wake(t.Context()); err != nil {
+					t.Errorf("module %d: %v", i, err)
+				}
+			})
+		}
+		all.Wait()
+	}
 }
