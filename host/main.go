@@ -84,14 +84,3 @@ func version() string {
 	}
 	return info.Main.Version
 }
-
-func dependency(path string) string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, dep := range info.Deps {
-			if dep.Path == path {
-				return dep.Version
-			}
-		}
-	}
-	return "unknown"
-}

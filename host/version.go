@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"spore/abi"
+	"spore/host/sandbox"
 )
 
 func newVersion() *cobra.Command {
@@ -19,7 +20,7 @@ func newVersion() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := map[string]string{"spore": version(), "abi": abi.Module, "go": runtime.Version(),
-				"wazero": dependency("github.com/tetratelabs/wazero"), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+				"wazero": sandbox.WazeroVersion(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}

@@ -51,7 +51,7 @@ const codeVersion = "spore code 5"
 // codeBase is what compiled code depends on beside its module. The processor's
 // features are wazero's to check, which program.open sees.
 func codeBase() string {
-	return fmt.Sprintf("%s\n%s\n%s/%s\n", codeVersion, wazeroVersion(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s\n%s\n%s/%s\n", codeVersion, WazeroVersion(), runtime.GOOS, runtime.GOARCH)
 }
 
 // codeKey names the compiled code of a rewritten module. Modules that differ in
@@ -63,8 +63,8 @@ func codeKey(rewritten []byte) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// wazeroVersion is what this binary was built with.
-func wazeroVersion() string {
+// WazeroVersion is the version of the engine that this binary was built with.
+func WazeroVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
