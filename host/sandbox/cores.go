@@ -11,56 +11,66 @@ import (
 type cores struct {
 	mu      sync.Mutex
 	free    int
-	waiting [2]line // runs that have had less than a quantum, and the others
+	waiting [lines]line
 	turn    int
 
-	wanted atomic.Int32 // how many are in the first line
+	wanted atomic.Int32 // how many stand in line for short runs
 }
+
+// What waits for a core, each in a line of its own, in the order of the lines.
+const (
+	short    = iota // a run that is not known to have had a quantum
+	starting        // an instance to be made: fifty at once do not go before an event that has one
+	long            // a run that has had its quantum
+	lines
+)
 
 // line is a queue of those that wait for a core. Each waits on a channel of its own.
 type line []chan struct{}
 
-// fairness is of how many cores that become free one goes to a run that has had its
-// quantum, whoever else is waiting: it has a deadline too.
+// fairness is of how many cores that become free one goes to the last line first,
+// whoever else is waiting: a long run has a deadline too.
 const fairness = 8
 
-// take waits for a core.
-func (c *cores) take(hadItsQuantum bool) {
+// take waits in a line for a core.
+func (c *cores) take(in int) {
 	c.mu.Lock()
 	if c.free > 0 {
 		c.free--
 		c.mu.Unlock()
 		return
 	}
-	i := 0
-	if hadItsQuantum {
-		i = 1
-	}
 	ready := make(chan struct{})
-	c.waiting[i] = append(c.waiting[i], ready)
-	c.wanted.Store(int32(len(c.waiting[0])))
+	c.waiting[in] = append(c.waiting[in], ready)
+	c.wanted.Store(int32(len(c.waiting[short])))
 	c.mu.Unlock()
 	<-ready
 }
 
-// give hands a core to the next run, or keeps it.
+// give hands a core to the next one in line, or keeps it.
 func (c *cores) give() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.turn++
-	first, second := &c.waiting[0], &c.waiting[1]
-	if c.turn%fairness == 0 {
-		first, second = second, first
-	}
-	switch {
-	case len(*first) > 0:
-		first.wakeOne()
-	case len(*second) > 0:
-		second.wakeOne()
-	default:
+	if next := c.next(); next != nil {
+		next.wakeOne()
+	} else {
 		c.free++
 	}
-	c.wanted.Store(int32(len(c.waiting[0])))
+	c.wanted.Store(int32(len(c.waiting[short])))
+}
+
+// next returns the line whose turn it is, or nil when nobody waits.
+func (c *cores) next() *line {
+	for i := range lines {
+		if c.turn%fairness == 0 {
+			i = lines - 1 - i
+		}
+		if len(c.waiting[i]) > 0 {
+			return &c.waiting[i]
+		}
+	}
+	return nil
 }
 
 func (l *line) wakeOne() {

@@ -12,25 +12,26 @@ import (
 func TestShortRunsGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cores{free: 1}
-		c.take(false)
+		c.take(short)
 		var order []string
-		queue := func(name string, hadItsQuantum bool) {
+		queue := func(name string, in int) {
 			go func() {
-				c.take(hadItsQuantum)
+				c.take(in)
 				order = append(order, name)
 				c.give()
 			}()
 			synctest.Wait() // it stands in its line
 		}
 		for range 2 {
-			queue("long", true)
+			queue("long", long)
 		}
+		queue("starting", starting)
 		for range 10 {
-			queue("short", false)
+			queue("short", short)
 		}
 		c.give()
 		synctest.Wait()
-		require.Equal(t, []string{"short", "short", "short", "short", "short", "short", "short", "long", "short", "short", "short", "long"}, order)
+		require.Equal(t, []string{"short", "short", "short", "short", "short", "short", "short", "long", "short", "short", "short", "starting", "long"}, order)
 		require.Equal(t, 1, c.free)
 	})
 }

@@ -79,9 +79,7 @@ func (f hostFunc) goFunc() api.GoFunc {
 		r := ctx.(*run)
 		start := r.img.engine.elapsed()
 		r.deliver(true)
-		r.checkTime(start)
-		if r.hadItsTurn(start) {
-			r.giveWay()
+		if r.relent(start) {
 			start = r.img.engine.elapsed()
 		}
 		res := f.call(r, guestMemory{r.inst.mem}, stack[:n])

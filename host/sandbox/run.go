@@ -118,8 +118,6 @@ const briefly = quantum / 5
 // goroutine. args is the engine's view of its stack.
 func (r *run) yield(args []uint64) int64 {
 	r.deliver(true)
-	now := r.img.engine.elapsed()
-	r.checkTime(now)
 	if !r.stack.known {
 		r.stack = callStackOf(r.fn)
 	}
@@ -128,13 +126,24 @@ func (r *run) yield(args []uint64) int64 {
 	if depth > maxCallStack {
 		panic(errRecursion)
 	}
-	if r.hadItsTurn(now) {
-		r.giveWay()
-	}
+	r.relent(r.img.engine.elapsed())
 	if depth > deepCallStack {
 		return deepSlice
 	}
 	return FuelSlice
+}
+
+// relent ends a run that is over its deadline, and lets others run when this one has
+// had its turn, which it reports.
+func (r *run) relent(now int64) bool {
+	r.checkTime(now)
+	if !r.hadItsTurn(now) {
+		return false
+	}
+	r.pause()
+	runtime.Gosched()
+	r.resume()
+	return true
 }
 
 // hadItsTurn reports whether the guest has run for as long as it may at one stretch.
@@ -146,13 +155,6 @@ func (r *run) hadItsTurn(now int64) bool {
 // maxKeptStack is how much of the engine's stack an instance may have used that
 // serves again: the engine never gives any of it back.
 const maxKeptStack = 256 << 10
-
-// giveWay lets others run.
-func (r *run) giveWay() {
-	r.pause()
-	runtime.Gosched()
-	r.resume()
-}
 
 // deliver hands the guest's answer up, if there is one that was not.
 func (r *run) deliver(goesOn bool) {

@@ -20,6 +20,7 @@ type Sandbox struct {
 	opening int64 // nanoseconds
 	spent   bool
 	again   bool // inst was proven back at the snapshot and may serve another event
+	closed  bool // inst is
 }
 
 // Deadlines are the times by which an event's answer and its end must be there.
@@ -54,10 +55,17 @@ func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
 	return &inst.sandbox, nil
 }
 
-// start makes a new instance that is ready for an event.
+// start makes a new instance that is ready for an event, unless one becomes idle
+// while it waits for a core to do that with.
 func (res *resident) start(ctx context.Context) (*instance, error) {
 	if !res.snapshot.Frozen {
 		return res.boot(ctx)
+	}
+	cores := &res.img.engine.cores
+	cores.take(starting)
+	defer cores.give()
+	if inst := res.idle.take(); inst != nil {
+		return inst, nil
 	}
 	return res.instantiate(ctx)
 }
@@ -106,6 +114,10 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.memory = sb.inst.mem.Size()
 	sb.restore(err)
 	sb.opening += e.elapsed() - r.ended
+	if !sb.again { // while the core is ours: closing takes long enough to be in line for
+		sb.inst.close()
+		sb.closed = true
+	}
 	return err
 }
 
@@ -196,7 +208,8 @@ func (sb *Sandbox) Close() {
 
 // recycle keeps the instance for another event, or drops it.
 func (sb *Sandbox) recycle() {
-	if !sb.again || !sb.inst.res.idle.put(sb.inst) {
-		sb.inst.close()
+	if sb.closed || sb.again && sb.inst.res.idle.put(sb.inst) {
+		return
 	}
+	sb.inst.close()
 }

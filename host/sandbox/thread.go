@@ -20,14 +20,25 @@ type thread struct {
 
 	look bool  // pages may have changed for the first time
 	cpu  int64 // nanoseconds of processor time in the stretches that have ended
+	told int64 // the part of cpu that the thread's own clock has told
 }
 
 // pin waits for a core and locks the goroutine to its thread.
 func (r *run) pin() {
-	r.img.engine.cores.take(r.thread.cpu > quantum)
+	r.img.engine.cores.take(r.line())
 	runtime.LockOSThread()
 	r.thread.faults = threadFaults()
 	r.thread.since = r.img.engine.elapsed()
+}
+
+// line is where the run waits for a core. Its first stretch is known by the wall's
+// clock only, and an event that the kernel kept waiting in it must not stand behind
+// fifty that never end.
+func (r *run) line() int {
+	if r.thread.told > quantum {
+		return long
+	}
+	return short
 }
 
 // pause gives core and thread back for a while. Until it is resumed the run does
@@ -56,7 +67,9 @@ func (r *run) endStretch() {
 	t := &r.thread
 	t.look = t.look || threadFaults() != t.faults
 	if t.clock != 0 {
-		t.cpu += threadClock() - t.clock
+		ran := threadClock() - t.clock
+		t.cpu += ran
+		t.told += ran
 	} else {
 		t.cpu += r.img.engine.elapsed() - t.since
 	}

@@ -1,0 +1,66 @@
+package sandbox
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+)
+
+// pinnedRun is a run on a core of its own, of an image that has nothing else.
+func pinnedRun(t *testing.T) *run {
+	e := &Engine{start: time.Now(), cores: cores{free: 1}}
+	r := &run{Context: t.Context(), img: &Image{engine: e}, end: math.MaxInt64, respond: math.MaxInt64}
+	r.pin()
+	t.Cleanup(r.unpin)
+	return r
+}
+
+// TestARunThatTheKernelHeldUpIsStillShort has a run look, by the wall's clock, as if it
+// had had its core for an hour. Only what its thread's own clock tells makes it long.
+func TestARunThatTheKernelHeldUpIsStillShort(t *testing.T) {
+	r := pinnedRun(t)
+	r.thread.since -= int64(time.Hour)
+	require.True(t, r.relent(r.img.engine.elapsed()))
+	require.Greater(t, r.thread.cpu, int64(time.Hour), "what is reported is what is known")
+	require.Equal(t, short, r.line())
+
+	for start := threadClock(); threadClock()-start < 2*quantum; {
+	}
+	require.True(t, r.relent(r.img.engine.elapsed()))
+	require.Equal(t, long, r.line())
+}
+
+// TestRandomBytesComeInPieces: a mebibyte takes the kernel milliseconds, and others
+// get their turn meanwhile.
+func TestRandomBytesComeInPieces(t *testing.T) {
+	engine := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
+	defer engine.Close(t.Context())
+	mod, err := engine.Instantiate(t.Context(), []byte("\x00asm\x01\x00\x00\x00\x05\x03\x01\x00\x12")) // 18 pages of memory
+	require.NoError(t, err)
+	const at = 1000
+	for _, n := range []int{0, 1, randomPiece - 1, randomPiece, randomPiece + 1, maxRandom - 1, maxRandom} {
+		r := pinnedRun(t)
+		before := r.img.engine.cores.turn
+		memory, ok := mod.Memory().Read(0, mod.Memory().Size())
+		require.True(t, ok)
+		clear(memory)
+		r.thread.since = math.MinInt64 / 2 // its turn is over
+		require.Equal(t, success, randomGet(r, guestMemory{mod.Memory()}, []uint64{at, uint64(n)}), "%d bytes", n)
+		require.Equal(t, n > randomPiece, r.img.engine.cores.turn > before, "%d bytes: gave its core away", n)
+
+		inside := memory[at : at+n]
+		for len(inside) >= 64 {
+			require.NotEqual(t, make([]byte, 64), inside[:64], "%d bytes", n)
+			inside = inside[64:]
+		}
+		require.Empty(t, bytes.Trim(memory[:at], "\x00"), "%d bytes", n)
+		require.Empty(t, bytes.Trim(memory[at+n:], "\x00"), "%d bytes", n)
+	}
+	r := pinnedRun(t)
+	require.Equal(t, errInval, randomGet(r, guestMemory{mod.Memory()}, []uint64{0, maxRandom + 1}))
+	require.Equal(t, errFault, randomGet(r, guestMemory{mod.Memory()}, []uint64{uint64(mod.Memory().Size()) - 1, 2}))
+}
