@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -109,58 +107,15 @@ func TestTheHostLivesUnderEveryAttack(t *testing.T) {
 	quiet, _ := during(func(context.Context) {})
 	t.Logf("%-28s victim p50 %8v p99 %8v", "quiet", quantile(quiet, 0.5), quantile(quiet, 0.99))
 
-	body := bytes.Repeat([]byte("x"), 6<<20)
-	for _, a := range []struct {
-		name, method, path string
-		body               []byte
-		clients            int
-	}{
-		{"endless loops", "GET", "/spin", nil, 50},
-		{"endless bulk instructions", "GET", "/clear", nil, 8},
-		{"endless host calls", "GET", "/entropy", nil, 8},
-		{"sleepers", "GET", "/sleep", nil, 300},
-		{"memory", "GET", "/grow", nil, 8},
-		{"recursion", "GET", "/recurse", nil, 4},
-		{"floods of output", "GET", "/flood", nil, 4},
-		{"traps and exits", "GET", "/map", nil, 8},
-		{"panics", "GET", "/panic", nil, 8},
-		{"bodies of 6 MiB", "POST", "/body", body, 8},
-		{"answers over the limit", "GET", "/large", nil, 8},
-	} {
-		var answers, failures atomic.Int64
-		statuses := sync.Map{}
-		victim, health := during(func(ctx context.Context) {
-			var clients sync.WaitGroup
-			for range a.clients {
-				clients.Go(func() {
-					for ctx.Err() == nil {
-						req, err := http.NewRequest(a.method, h.url+a.path, bytes.NewReader(a.body))
-						if err != nil {
-							failures.Add(1)
-							return
-						}
-						res, err := client.Do(req)
-						if err != nil {
-							failures.Add(1)
-							continue
-						}
-						_, _ = io.Copy(io.Discard, res.Body)
-						res.Body.Close()
-						statuses.Store(res.StatusCode, true)
-						answers.Add(1)
-					}
-				})
-			}
-			clients.Wait()
-		})
-		require.Zero(t, failures.Load(), "%s: an attacker is answered, too", a.name)
-		require.NotZero(t, answers.Load(), a.name)
-		require.NotEmpty(t, victim, a.name)
-		require.NotEmpty(t, health, a.name)
-		var seen []int
-		statuses.Range(func(status, _ any) bool { seen = append(seen, status.(int)); return true })
-		t.Logf("%-28s victim p50 %8v p99 %8v (%.1f times quiet), healthz at most %8v, %d attacks answered %v", a.name,
-			quantile(victim, 0.5), quantile(victim, 0.99), float64(quantile(victim, 0.99))/float64(quantile(quiet, 0.99)), slices.Max(health), answers.Load(), seen)
+	for _, a := range attacks {
+		var saw attackResult
+		victim, health := during(func(ctx context.Context) { saw = h.attack(ctx, a) })
+		require.Zero(t, saw.Failures, "%s: an attacker is answered, too", a.Name)
+		require.NotZero(t, saw.Answers, a.Name)
+		require.NotEmpty(t, victim, a.Name)
+		require.NotEmpty(t, health, a.Name)
+		t.Logf("%-28s victim p50 %8v p99 %8v (%.1f times quiet), healthz at most %8v, %d attacks answered %v", a.Name,
+			quantile(victim, 0.5), quantile(victim, 0.99), float64(quantile(victim, 0.99))/float64(quantile(quiet, 0.99)), slices.Max(health), saw.Answers, saw.Statuses)
 	}
 	require.Equal(t, "1", h.get("/count").body)
 	require.NotContains(t, h.logs.String(), `"msg":"panic"`)
