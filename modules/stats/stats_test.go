@@ -228,6 +228,15 @@ func TestTroubleUpstreamIsToldGentlyAndLogged(t *testing.T) {
 	}
 }
 
+func TestTheURLPassesAsOneForEvents(t *testing.T) {
+	hello := `{"token":"x","challenge":"3eZb","type":"url_verification"}`
+	res, err := new(host).function(t).handle(t.Context(), guest.Event{Method: "POST", ContentType: "application/json", Body: []byte(hello)})
+	require.NoError(t, err)
+	require.Zero(t, res.Status)
+	require.Equal(t, "application/json", res.ContentType)
+	require.JSONEq(t, `{"challenge":"3eZb"}`, string(res.Body))
+}
+
 func TestAMissingTokenMakesNoCall(t *testing.T) {
 	require.Equal(t, guest.Denied, guest.KindOf(errDenied))
 	h := &host{secretErr: errDenied}
