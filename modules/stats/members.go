@@ -11,8 +11,8 @@ import (
 )
 
 // callTimeout bounds the call of the statistics service; long after the budget,
-// so that a slow service still gets its figures delivered.
-const callTimeout = 30 * time.Second
+// 30 s with the default, so that a slow service still gets its figures delivered.
+func (s *stats) callTimeout() time.Duration { return 15 * s.budget }
 
 // members is the statistic "members". Neither the token nor an error's text,
 // which may quote what the service sent, reaches the log.
@@ -29,7 +29,7 @@ func (s *stats) members(ctx context.Context) slack.Message {
 			{Name: "accept", Value: "application/json"},
 			{Name: "authorization", Value: "Bearer " + token},
 		},
-		Timeout: callTimeout,
+		Timeout: s.callTimeout(),
 	})
 	if err != nil {
 		return s.unanswered(guest.KindOf(err))

@@ -159,7 +159,7 @@ func TestTheEndpointIsAskedAsItWantsToBe(t *testing.T) {
 			{Name: "accept", Value: "application/json"},
 			{Name: "authorization", Value: "Bearer " + token},
 		},
-		Timeout: callTimeout,
+		Timeout: 30 * time.Second,
 	}}, h.calls)
 }
 
@@ -306,7 +306,7 @@ func TestTheAnswerComesWithinTheBudgetAndTheFiguresLater(t *testing.T) {
 					return
 				}
 				require.Equal(t, guest.Result{}, res)
-				require.Equal(t, budget, h.answered)
+				require.Equal(t, 2*time.Second, h.answered)
 				require.Len(t, h.answers, 1)
 				require.Equal(t, ephemeral("Fetching..."), message(t, h.answers[0].Body))
 				for _, post := range h.posts {
@@ -327,7 +327,7 @@ func TestWithoutAGoodResponseURLTheBudgetEndsTheMatter(t *testing.T) {
 			ev.Body = []byte(strings.Replace(string(ev.Body), url.QueryEscape(responseURL), url.QueryEscape(bad), 1))
 			res, err := h.function(t).handle(t.Context(), ev)
 			require.NoError(t, err)
-			require.Equal(t, budget, time.Since(h.started))
+			require.Equal(t, 2*time.Second, time.Since(h.started))
 			require.Equal(t, ephemeral(textUnavailable), message(t, res.Body))
 			require.Empty(t, h.answers)
 			require.Empty(t, h.posts)
@@ -360,7 +360,7 @@ func TestConfiguration(t *testing.T) {
 	}{
 		{"the least", map[string]string{"STATS_URL": "https://example.org"}, ""},
 		{"everything", map[string]string{"STATS_URL": "http://127.0.0.1:8080/base/", "SITE": "example.org", "TZ_NAME": "Europe/Amsterdam",
-			"RESPONSE_TYPE": "in_channel", "SLACK_RESPONSE_HOST": "127.0.0.1:8081"}, ""},
+			"RESPONSE_TYPE": "in_channel", "STATS_BUDGET": "150ms", "SLACK_RESPONSE_HOST": "127.0.0.1:8081"}, ""},
 		{"nothing", nil, "STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
 		{"a URL without a scheme", map[string]string{"STATS_URL": "example.org"},
 			"STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
@@ -368,6 +368,12 @@ func TestConfiguration(t *testing.T) {
 			"STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
 		{"a response type that Slack lacks", map[string]string{"STATS_URL": "https://example.org", "RESPONSE_TYPE": "public"},
 			`RESPONSE_TYPE is "public"; set it to ephemeral or in_channel`},
+		{"a budget without a unit", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "2"},
+			`STATS_BUDGET is "2"; set it to a duration from 10ms to 2.5s, such as 2s`},
+		{"a budget beyond Slack's", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "3s"},
+			`STATS_BUDGET is "3s"; set it to a duration from 10ms to 2.5s, such as 2s`},
+		{"no time at all", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "0s"},
+			`STATS_BUDGET is "0s"; set it to a duration from 10ms to 2.5s, such as 2s`},
 		{"a zone that does not exist", map[string]string{"STATS_URL": "https://example.org", "TZ_NAME": "Mars/Olympus"},
 			"TZ_NAME: unknown time zone Mars/Olympus; set it to a name such as Europe/Amsterdam"},
 	}
@@ -383,7 +389,7 @@ func TestConfiguration(t *testing.T) {
 	}
 	cfg, err := readConfig(func(name string) string { return tests[0].env[name] })
 	require.NoError(t, err)
-	require.Equal(t, config{url: "https://example.org", site: "snowballproject.org", zone: time.UTC, responseType: "ephemeral"}, cfg)
+	require.Equal(t, config{url: "https://example.org", site: "snowballproject.org", zone: time.UTC, responseType: "ephemeral", budget: 2 * time.Second}, cfg)
 }
 
 func FuzzForm(f *testing.F) {
