@@ -14,9 +14,15 @@ import (
 // 30 s with the default, so that a slow service still gets its figures delivered.
 func (s *stats) callTimeout() time.Duration { return 15 * s.budget }
 
-// members is the statistic "members". Neither the token nor an error's text,
-// which may quote what the service sent, reaches the log.
-func (s *stats) members(ctx context.Context) slack.Message {
+// members is the statistic "members".
+func (s *stats) members(ctx context.Context) slack.Message { return s.tell(ctx, renderMembers) }
+
+// invites is the statistic "invites", out of the same figures.
+func (s *stats) invites(ctx context.Context) slack.Message { return s.tell(ctx, renderInvites) }
+
+// tell gets the figures and renders them, or says why there are none. Neither the
+// token nor an error's text, which may quote what the service sent, reaches the log.
+func (s *stats) tell(ctx context.Context, render func(f figures, site string, zone *time.Location) string) slack.Message {
 	token, err := s.secret("STATS_API_TOKEN")
 	if err != nil {
 		s.log(levelError, "cannot read the secret STATS_API_TOKEN", "kind", guest.KindOf(err).String())

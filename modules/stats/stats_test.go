@@ -103,12 +103,14 @@ const usualReply = "There are currently 1342 users on snowballproject.org.\n" +
 	"The most recent member is Ada L. and they joined on *March 4th, 2019*."
 
 func TestCommands(t *testing.T) {
-	help := "Usage: `/stats members`"
+	help := "Usage:\n`/stats members` tells how many users there are, and who joined last\n" +
+		"`/stats invites` tells how many of them a mentor invited"
 	tests := []struct {
 		name, text, want, responseType string
 	}{
 		{"members", "members", usualReply, "in_channel"},
 		{"members in capitals and spaces", " Members  ", usualReply, "in_channel"},
+		{"invites", "INVITES", "418 of 1342 users on snowballproject.org were invited by a mentor. That is 31.1%.", "in_channel"},
 		{"nothing", "", help, "ephemeral"},
 		{"spaces", "  ", help, "ephemeral"},
 		{"help", "Help", help, "ephemeral"},
