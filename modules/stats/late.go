@@ -73,7 +73,8 @@ func (s *stats) try(ctx context.Context, req *fetch.Request) (reason string, aga
 	res, err := s.call(ctx, req)
 	switch {
 	case err != nil:
-		return guest.KindOf(err).String(), true
+		kind := guest.KindOf(err)
+		return kind.String(), kind != guest.Denied && kind != guest.Invalid
 	case res.Status >= 200 && res.Status <= 299:
 		return "", false
 	}

@@ -51,12 +51,15 @@ func (s *stats) tell(ctx context.Context, render func(f figures, site string, zo
 	return slack.Message{ResponseType: s.responseType, Text: render(f, s.site, s.zone)}
 }
 
-// unanswered is the reply when the host could not make the call. What the host
-// refuses stays refused until somebody changes the configuration.
+// unanswered is the reply when there is no whole answer. What the host refuses
+// stays refused until somebody changes the configuration.
 func (s *stats) unanswered(kind guest.Kind) slack.Message {
 	s.log(levelError, "cannot reach the statistics service", "kind", kind.String())
-	if kind == guest.Denied || kind == guest.Invalid {
+	switch kind {
+	case guest.Denied, guest.Invalid:
 		return ephemeral(textNotSetUp)
+	case guest.TooLarge:
+		return ephemeral(textUnreadable)
 	}
 	return ephemeral(textUnavailable)
 }

@@ -290,6 +290,8 @@ func TestTheAnswerComesWithinTheBudgetAndTheFiguresLater(t *testing.T) {
 		{"Slack accepts the third try", 29 * time.Second, onThird, usualReply, 3, ""},
 		{"Slack is down", 3 * time.Second, refusing(503), usualReply, 3, "cannot deliver a late answer [reason status 503 tries 3]\n"},
 		{"Slack asks for patience", 3 * time.Second, refusing(429), usualReply, 3, "cannot deliver a late answer [reason status 429 tries 3]\n"},
+		{"the function may not call Slack", 3 * time.Second, func(int) (*fetch.Response, error) { return nil, errDenied }, usualReply, 1,
+			"cannot deliver a late answer [reason denied tries 1]\n"},
 		{"the response_url has expired", 3 * time.Second, refusing(404), usualReply, 1, "cannot deliver a late answer [reason status 404 tries 1]\n"},
 		{"a redirect is not followed", 3 * time.Second, refusing(302), usualReply, 1, "cannot deliver a late answer [reason status 302 tries 1]\n"},
 	}
