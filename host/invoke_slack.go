@@ -35,7 +35,9 @@ func newSlackRequest(cfg *config.Config, route function.Route, target string, op
 	form := url.Values{
 		"team_id": {"T000"}, "team_domain": {"spore"}, "channel_id": {"C000"}, "channel_name": {"general"},
 		"user_id": {"U000"}, "user_name": {"you"}, "command": {command}, "text": {text}, "api_app_id": {"A000"},
-		"response_url": {opt.responseURL}, "trigger_id": {"0.0.invoke"},
+		"is_enterprise_install": {"false"}, "response_url": {opt.responseURL},
+		// Another one each time, as functions that write refuse one they have seen.
+		"trigger_id": {fmt.Sprintf("%d.0.invoke", time.Now().UnixNano())},
 	}
 	body := form.Encode()
 	req, err := http.NewRequest(http.MethodPost, target, bytes.NewReader([]byte(body)))
