@@ -83,8 +83,12 @@ func TestInvokeIsSlackToSlacksLibrary(t *testing.T) {
 		}, got)
 	}
 	require.Len(t, triggers, 5, "each command is one of its own")
-	_, err := invoke(slackApp(t, "another secret", commands).URL, "/stats members")
+	out, err := invoke(slackApp(t, "another secret", commands).URL, "/stats members")
 	require.Equal(t, abi.Denied, function.KindOf(err))
+	require.Equal(t, "401 Unauthorized\n", out)
+	_, err = invoke(app.URL, "stats members")
+	require.EqualError(t, err, `--slack "stats members" is not a slash command; write it as it is typed, like "/stats members"`)
+	require.Equal(t, 2, exitCode(err))
 	require.Empty(t, commands)
 }
 
