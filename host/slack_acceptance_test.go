@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -81,6 +82,51 @@ func TestEverySignatureVectorOnTheRealRoute(t *testing.T) {
 		}
 		require.NotContains(t, h.logs.String(), v.Secret)
 	}
+}
+
+// TestEveryReasonOnTheRealRouteInOrder: each request is wrong in its own way and in
+// all that are looked at later.
+func TestEveryReasonOnTheRealRouteInOrder(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, "[secrets]\ndirectory = \"secrets\"\n"+fmt.Sprintf(statsRoute, `env = { STATS_URL = "https://stats.test" }`))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "secrets"), 0o700))
+	for _, name := range []string{"SLACK_SIGNING_SECRET", "STATS_API_TOKEN"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets", name), []byte("secret-of-the-tests"), 0o600))
+	}
+	h := startHost(t, dir, time.Now)
+	const body = "command=%2Fstats&text=help"
+	wrong := "v0=" + strings.Repeat("0", 64)
+	now := time.Now().Unix()
+	for i, tt := range []struct {
+		timestamp, signature string
+		status               int
+		reason               string
+	}{
+		{"", "nonsense", 401, "missing_header"},
+		{"nonsense", "", 401, "missing_header"},
+		{"nonsense", "nonsense", 401, "malformed_signature"},
+		{"nonsense", wrong + "00", 401, "malformed_signature"},
+		{"nonsense", wrong, 401, "malformed_timestamp"},
+		{strconv.FormatInt(now-400, 10), wrong, 401, "stale_timestamp"},
+		{strconv.FormatInt(now+400, 10), wrong, 401, "stale_timestamp"},
+		{strconv.FormatInt(now, 10), wrong, 401, "signature_mismatch"},
+		{"", "", 500, "not_configured"}, // after the secret is gone
+	} {
+		if tt.status == 500 {
+			require.NoError(t, os.Remove(filepath.Join(dir, "secrets", "SLACK_SIGNING_SECRET")))
+		}
+		req := h.request("POST", "/slack/stats", body)
+		req.Header.Set("Content-Type", formType)
+		req.Header.Set("X-Slack-Request-Timestamp", tt.timestamp)
+		req.Header.Set("X-Slack-Signature", tt.signature)
+		got := h.do(req)
+		require.Equal(t, reply{tt.status, got.header, ""}, got, tt.reason)
+		refused := h.logged("slack request refused", i+1)[i]
+		require.Equal(t, tt.reason, refused["reason"])
+		require.Equal(t, got.header.Get("X-Spore-Request-Id"), refused["request_id"])
+	}
+	require.NotContains(t, h.logs.String(), "REPORT", "no sandbox was used")
+	require.NotContains(t, h.logs.String(), "secret-of-the-tests")
 }
 
 // TestTheStoryOfStatsMembers runs the whole of it on one host: a signed slash
