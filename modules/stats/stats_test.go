@@ -396,6 +396,23 @@ func TestConfiguration(t *testing.T) {
 	require.Equal(t, config{url: "https://example.org", site: "snowballproject.org", zone: time.UTC, responseType: "ephemeral", budget: 2 * time.Second}, cfg)
 }
 
+func TestTheREADMEShowsTheCode(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var code strings.Builder
+	for _, file := range []string{"command.go", "members.go", "render.go"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		code.Write(b)
+	}
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	require.Len(t, blocks, 3)
+	for _, block := range blocks {
+		shown, _, _ := strings.Cut(block, "```")
+		require.Contains(t, code.String(), shown)
+	}
+}
+
 func FuzzForm(f *testing.F) {
 	form, err := os.ReadFile("events/members.form")
 	require.NoError(f, err)
