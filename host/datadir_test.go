@@ -56,8 +56,11 @@ func TestSlackRepliesAreShownAsSlackShowsThem(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"response_type":"ephemeral","text":"*Hi* &lt;you&gt; &amp; me"}`: "Only visible to you\n*Hi* <you> & me\n",
 		`{"response_type":"in_channel","text":"all"}`:                      "Visible to everybody in #general\nall\n",
-		"plain": "Only visible to you\nplain\n",
-		" ":     "(acknowledged without a message)\n",
+		`{"text":"<!channel> <@U1> <#C1|general> <https://a.example|Ada> <https://b.example> &lt;!here&gt;"}`: "Only visible to you\n" +
+			"@channel @U1 #general Ada (https://a.example) https://b.example <!here>\n",
+		`{"text":"a\u001b[2Jb\u202e\r\nc"}`: "Only visible to you\na [2Jb  \nc\n",
+		"plain":                             "Only visible to you\nplain\n",
+		" ":                                 "(acknowledged without a message)\n",
 	} {
 		var out bytes.Buffer
 		require.NoError(t, printSlack(&out, body))

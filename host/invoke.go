@@ -312,8 +312,10 @@ func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
 	case opt.slack != "" && a.Status == http.StatusOK:
 		err = printSlack(out, a.Body)
 	default:
-		fmt.Fprintf(out, "%d %s\n", a.Status, http.StatusText(a.Status))
-		_, err = fmt.Fprintln(out, strings.TrimSuffix(a.Body, "\n"))
+		_, err = fmt.Fprintf(out, "%d %s\n", a.Status, http.StatusText(a.Status))
+		if err == nil && a.Body != "" {
+			_, err = fmt.Fprintln(out, strings.TrimSuffix(a.Body, "\n"))
+		}
 	}
 	return err
 }

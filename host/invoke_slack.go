@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"spore/host/config"
 	"spore/host/function"
@@ -23,6 +24,9 @@ import (
 // the command: a form, signed over its raw bytes with the route's secret
 // (api.slack.com/authentication/verifying-requests-from-slack, version v0).
 func newSlackRequest(cfg *config.Config, route function.Route, target string, opt invokeOptions) (*http.Request, error) {
+	if !strings.HasPrefix(opt.slack, "/") {
+		return nil, &usageError{fmt.Errorf("--slack %q is not a slash command; write it as it is typed, like %q", opt.slack, "/"+opt.slack)}
+	}
 	secrets, err := openSecrets(cfg)
 	if err != nil {
 		return nil, err
@@ -35,7 +39,9 @@ func newSlackRequest(cfg *config.Config, route function.Route, target string, op
 	form := url.Values{
 		"team_id": {"T000"}, "team_domain": {"spore"}, "channel_id": {"C000"}, "channel_name": {"general"},
 		"user_id": {"U000"}, "user_name": {"you"}, "command": {command}, "text": {text}, "api_app_id": {"A000"},
-		"response_url": {opt.responseURL}, "trigger_id": {"0.0.invoke"},
+		"is_enterprise_install": {"false"}, "response_url": {opt.responseURL},
+		// Another one each time, as functions that write refuse one they have seen.
+		"trigger_id": {fmt.Sprintf("%d.0.invoke", time.Now().UnixNano())},
 	}
 	body := form.Encode()
 	req, err := http.NewRequest(http.MethodPost, target, bytes.NewReader([]byte(body)))
@@ -55,10 +61,17 @@ func slackSignature(secret []byte, timestamp, body string) string {
 	return "v0=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-var slackBold = regexp.MustCompile(`\*([^*\n]+)\*`)
+// What a reply's text may hold: *bold*, `code`, and <!channel>, <@U123>, <#C123|general>
+// or <https://example.org|a link>.
+var (
+	slackBold   = regexp.MustCompile(`\*([^*\n]+)\*`)
+	slackCode   = regexp.MustCompile("`([^`\n]+)`")
+	slackMarkup = regexp.MustCompile(`<([@#!]?)([^<>|\n]+)(?:\|([^<>\n]*))?>`)
+)
 
 // printSlack shows a slash command's reply as Slack would: who sees it, then the
-// text with its escapes undone, and with bold text in bold on a terminal.
+// text with its markup carried out and its escapes undone. Bold text and code are
+// so on a terminal.
 func printSlack(out io.Writer, body string) error {
 	if strings.TrimSpace(body) == "" {
 		_, err := fmt.Fprintln(out, "(acknowledged without a message)")
@@ -75,11 +88,42 @@ func printSlack(out io.Writer, body string) error {
 	if msg.ResponseType == "in_channel" {
 		who = "Visible to everybody in #general"
 	}
-	text := msg.Text
+	text := slackMarkup.ReplaceAllStringFunc(withoutControls(msg.Text), showMarkup)
 	if wantsColour(out) {
-		who, text = "\x1b[2m"+who+"\x1b[0m", slackBold.ReplaceAllString(text, "\x1b[1m$1\x1b[0m")
+		who = "\x1b[2m" + who + "\x1b[0m"
+		text = slackBold.ReplaceAllString(text, "\x1b[1m$1\x1b[0m")
+		text = slackCode.ReplaceAllString(text, "\x1b[36m$1\x1b[0m")
 	}
 	text = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(text)
 	_, err := fmt.Fprintf(out, "%s\n%s\n", who, text)
 	return err
+}
+
+// showMarkup shows whom a text mentions and where it leads. A name that a function
+// did not escape is seen for what it does.
+func showMarkup(markup string) string {
+	m := slackMarkup.FindStringSubmatch(markup)
+	kind, what, label := m[1], m[2], m[3]
+	switch {
+	case kind == "" && label == "":
+		return what
+	case kind == "":
+		return label + " (" + what + ")"
+	case kind == "!":
+		kind = "@" // everybody in the channel
+	}
+	if label == "" {
+		label = what
+	}
+	return kind + strings.TrimPrefix(label, kind)
+}
+
+// withoutControls keeps a reply from steering the terminal.
+func withoutControls(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return ' '
+		}
+		return r
+	}, text)
 }

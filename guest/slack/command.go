@@ -33,8 +33,7 @@ type Command struct {
 
 // ParseCommand reads the slash command in ev's body.
 func ParseCommand(ev guest.Event) (Command, error) {
-	media, _, _ := strings.Cut(ev.ContentType, ";")
-	if !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+	if !hasType(ev, "application/x-www-form-urlencoded") {
 		return Command{}, ErrContentType
 	}
 	form, err := url.ParseQuery(string(ev.Body))
@@ -52,12 +51,20 @@ func ParseCommand(ev guest.Event) (Command, error) {
 	}, nil
 }
 
+func hasType(ev guest.Event, want string) bool {
+	media, _, _ := strings.Cut(ev.ContentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), want)
+}
+
 // Challenge answers the url_verification request with which Slack tries an
 // events endpoint. ok is false when ev is not one.
 func Challenge(ev guest.Event) (res guest.Result, ok bool) {
 	var hello struct {
 		Type      string `json:"type"`
 		Challenge string `json:"challenge"`
+	}
+	if !hasType(ev, "application/json") {
+		return guest.Result{}, false
 	}
 	if err := json.Unmarshal(ev.Body, &hello); err != nil || hello.Type != "url_verification" {
 		return guest.Result{}, false

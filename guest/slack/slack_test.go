@@ -139,13 +139,18 @@ func TestCheckResponseURL(t *testing.T) {
 }
 
 func TestChallenge(t *testing.T) {
-	res, ok := Challenge(guest.Event{Body: []byte(`{"token":"t","challenge":"3eZb\"<","type":"url_verification"}`)})
+	hello := []byte(`{"token":"t","challenge":"3eZb\"<","type":"url_verification"}`)
+	res, ok := Challenge(guest.Event{ContentType: "application/json; charset=utf-8", Body: hello})
 	require.True(t, ok)
 	require.Equal(t, "application/json", res.ContentType)
 	require.JSONEq(t, `{"challenge":"3eZb\"<"}`, string(res.Body))
 	for _, body := range []string{"", "null", `"url_verification"`, `{"type":"event_callback","challenge":"x"}`, `{"type":"url_verification"`} {
-		_, ok := Challenge(guest.Event{Body: []byte(body)})
+		_, ok := Challenge(guest.Event{ContentType: "application/json", Body: []byte(body)})
 		require.False(t, ok, body)
+	}
+	for _, contentType := range []string{"", form, "text/plain", "application/json5"} {
+		_, ok := Challenge(guest.Event{ContentType: contentType, Body: hello})
+		require.False(t, ok, contentType)
 	}
 }
 
@@ -160,5 +165,20 @@ func FuzzParseCommand(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, cmd.Command)
+	})
+}
+
+func FuzzChallenge(f *testing.F) {
+	f.Add("3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P")
+	f.Add("\xff\u2028<\"")
+	f.Fuzz(func(t *testing.T, challenge string) {
+		body, err := json.Marshal(map[string]string{"type": "url_verification", "challenge": challenge})
+		require.NoError(t, err)
+		var sent, back map[string]string
+		require.NoError(t, json.Unmarshal(body, &sent))
+		res, ok := Challenge(guest.Event{ContentType: "application/json", Body: body})
+		require.True(t, ok)
+		require.NoError(t, json.Unmarshal(res.Body, &back))
+		require.Equal(t, map[string]string{"challenge": sent["challenge"]}, back)
 	})
 }

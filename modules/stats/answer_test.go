@@ -99,7 +99,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		require.LessOrEqual(t, got.invited, got.count)
 		require.GreaterOrEqual(t, got.invited, int64(0))
-		text := render(got, "example.org", time.UTC)
+		text := renderMembers(got, "example.org", time.UTC)
 		require.LessOrEqual(t, strings.Count(text, "\n"), 2)
 		require.NotContains(t, text, "<")
 	})

@@ -9,21 +9,23 @@ import (
 
 // subcommands are the words after /stats. A new statistic is a new row.
 var subcommands = []subcommand{
-	{"members", (*stats).members},
+	{"members", "how many users there are, and who joined last", (*stats).members},
+	{"invites", "how many of them a mentor invited", (*stats).invites},
 }
 
 // subcommand is one statistic. run may take as long as ctx allows.
 type subcommand struct {
-	name string
-	run  func(s *stats, ctx context.Context) slack.Message
+	name  string
+	about string // for the usage, what it tells
+	run   func(s *stats, ctx context.Context) slack.Message
 }
 
 func usage() string {
-	var lines []string
+	lines := []string{"Usage:"}
 	for _, sub := range subcommands {
-		lines = append(lines, "`/stats "+sub.name+"`")
+		lines = append(lines, "`/stats "+sub.name+"` tells "+sub.about)
 	}
-	return "Usage: " + strings.Join(lines, ", ")
+	return strings.Join(lines, "\n")
 }
 
 // What the user reads when there are no figures. The log says more.

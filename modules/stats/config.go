@@ -18,8 +18,16 @@ type config struct {
 	site         string         // SITE, as the reply names it
 	zone         *time.Location // TZ_NAME, in which dates are told
 	responseType string         // RESPONSE_TYPE, who sees the figures
+	budget       time.Duration  // STATS_BUDGET, how long the figures may take before the user is told to wait
 	testHost     string         // SLACK_RESPONSE_HOST, a stand-in for Slack in tests
 }
+
+// Slack waits 3 s for an answer. What the budget leaves of them is for the way
+// there and back.
+const (
+	minBudget = 10 * time.Millisecond
+	maxBudget = 2500 * time.Millisecond
+)
 
 func readConfig(getenv func(string) string) (config, error) {
 	cfg := config{
@@ -38,6 +46,10 @@ func readConfig(getenv func(string) string) (config, error) {
 	cfg.zone, err = time.LoadLocation(or(getenv("TZ_NAME"), "UTC"))
 	if err != nil {
 		return config{}, fmt.Errorf("TZ_NAME: %w; set it to a name such as Europe/Amsterdam", err)
+	}
+	cfg.budget, err = time.ParseDuration(or(getenv("STATS_BUDGET"), "2s"))
+	if err != nil || cfg.budget < minBudget || cfg.budget > maxBudget {
+		return config{}, fmt.Errorf("STATS_BUDGET is %q; set it to a duration from %v to %v, such as 2s", getenv("STATS_BUDGET"), minBudget, maxBudget)
 	}
 	return cfg, nil
 }

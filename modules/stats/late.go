@@ -10,11 +10,9 @@ import (
 	"spore/guest/slack"
 )
 
-// Slack waits 3 s for an answer; the figures get two of them, the rest is for
-// the way there and back. Later answers are to be there within a minute: the
-// slowest call (callTimeout) and three tries of tryTimeout each fit.
+// Later answers are to be there within a minute: the slowest call (see
+// callTimeout) and three tries of tryTimeout each fit, with their pauses.
 const (
-	budget     = 2 * time.Second
 	lateWithin = 60 * time.Second
 	tryTimeout = 5 * time.Second
 	retryPause = time.Second // twice as long before the second retry
@@ -26,7 +24,7 @@ const (
 func (s *stats) answer(ctx context.Context, cmd slack.Command, run func(*stats, context.Context) slack.Message) (guest.Result, error) {
 	if slack.CheckResponseURL(cmd.ResponseURL, s.testHost) != nil {
 		// There is nowhere to answer later: what takes longer is given up.
-		ctx, cancel := context.WithTimeout(ctx, budget)
+		ctx, cancel := context.WithTimeout(ctx, s.budget)
 		defer cancel()
 		return run(s, ctx).Result(), nil
 	}
@@ -34,7 +32,7 @@ func (s *stats) answer(ctx context.Context, cmd slack.Command, run func(*stats, 
 	defer cancel()
 	done := make(chan slack.Message, 1)
 	go func() { done <- run(s, ctx) }()
-	timer := time.NewTimer(budget)
+	timer := time.NewTimer(s.budget)
 	defer timer.Stop()
 	select {
 	case msg := <-done:
@@ -75,7 +73,8 @@ func (s *stats) try(ctx context.Context, req *fetch.Request) (reason string, aga
 	res, err := s.call(ctx, req)
 	switch {
 	case err != nil:
-		return guest.KindOf(err).String(), true
+		kind := guest.KindOf(err)
+		return kind.String(), kind != guest.Denied && kind != guest.Invalid
 	case res.Status >= 200 && res.Status <= 299:
 		return "", false
 	}

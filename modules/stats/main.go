@@ -50,6 +50,9 @@ func (s *stats) handle(ctx context.Context, ev guest.Event) (guest.Result, error
 	cmd, err := slack.ParseCommand(ev)
 	switch {
 	case errors.Is(err, slack.ErrContentType):
+		if res, ok := slack.Challenge(ev); ok { // the app's events may have the same URL
+			return res, nil
+		}
 		return guest.Result{Status: 415}, nil
 	case err != nil:
 		return guest.Result{Status: 400}, nil

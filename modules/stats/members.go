@@ -11,12 +11,18 @@ import (
 )
 
 // callTimeout bounds the call of the statistics service; long after the budget,
-// so that a slow service still gets its figures delivered.
-const callTimeout = 30 * time.Second
+// 30 s with the default, so that a slow service still gets its figures delivered.
+func (s *stats) callTimeout() time.Duration { return 15 * s.budget }
 
-// members is the statistic "members". Neither the token nor an error's text,
-// which may quote what the service sent, reaches the log.
-func (s *stats) members(ctx context.Context) slack.Message {
+// members is the statistic "members".
+func (s *stats) members(ctx context.Context) slack.Message { return s.tell(ctx, renderMembers) }
+
+// invites is the statistic "invites", out of the same figures.
+func (s *stats) invites(ctx context.Context) slack.Message { return s.tell(ctx, renderInvites) }
+
+// tell gets the figures and renders them, or says why there are none. Neither the
+// token nor an error's text, which may quote what the service sent, reaches the log.
+func (s *stats) tell(ctx context.Context, render func(f figures, site string, zone *time.Location) string) slack.Message {
 	token, err := s.secret("STATS_API_TOKEN")
 	if err != nil {
 		s.log(levelError, "cannot read the secret STATS_API_TOKEN", "kind", guest.KindOf(err).String())
@@ -29,7 +35,7 @@ func (s *stats) members(ctx context.Context) slack.Message {
 			{Name: "accept", Value: "application/json"},
 			{Name: "authorization", Value: "Bearer " + token},
 		},
-		Timeout: callTimeout,
+		Timeout: s.callTimeout(),
 	})
 	if err != nil {
 		return s.unanswered(guest.KindOf(err))
@@ -45,12 +51,15 @@ func (s *stats) members(ctx context.Context) slack.Message {
 	return slack.Message{ResponseType: s.responseType, Text: render(f, s.site, s.zone)}
 }
 
-// unanswered is the reply when the host could not make the call. What the host
-// refuses stays refused until somebody changes the configuration.
+// unanswered is the reply when there is no whole answer. What the host refuses
+// stays refused until somebody changes the configuration.
 func (s *stats) unanswered(kind guest.Kind) slack.Message {
 	s.log(levelError, "cannot reach the statistics service", "kind", kind.String())
-	if kind == guest.Denied || kind == guest.Invalid {
+	switch kind {
+	case guest.Denied, guest.Invalid:
 		return ephemeral(textNotSetUp)
+	case guest.TooLarge:
+		return ephemeral(textUnreadable)
 	}
 	return ephemeral(textUnavailable)
 }

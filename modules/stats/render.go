@@ -15,10 +15,10 @@ const (
 	maxWord = 40
 )
 
-// render writes the reply as Slack's mrkdwn.
-func render(f figures, site string, zone *time.Location) string {
+// renderMembers writes the reply to "members" as Slack's mrkdwn.
+func renderMembers(f figures, site string, zone *time.Location) string {
 	if f.count == 0 {
-		return "There are currently no users on " + site + "."
+		return nobody(site)
 	}
 	lines := []string{
 		"There " + choose(f.count, "is", "are") + " currently " + number(f.count) + " " +
@@ -30,6 +30,34 @@ func render(f figures, site string, zone *time.Location) string {
 			" and they joined on *"+date(f.latest.joined.In(zone))+"*.")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// renderInvites writes the reply to "invites".
+func renderInvites(f figures, site string, _ *time.Location) string {
+	if f.count == 0 {
+		return nobody(site)
+	}
+	return number(f.invited) + " of " + number(f.count) + " " + choose(f.count, "user", "users") + " on " + site + " " +
+		choose(f.invited, "was", "were") + " invited by a mentor. That is " + share(f.invited, f.count) + "."
+}
+
+func nobody(site string) string { return "There are currently no users on " + site + "." }
+
+// share writes part of whole in percent, to a tenth, as people follow it from week
+// to week. Only nothing is 0% and only everything is 100%.
+func share(part, whole int64) string {
+	percent := 100 * float64(part) / float64(whole)
+	switch {
+	case part == 0:
+		return "0%"
+	case part == whole:
+		return "100%"
+	case percent < 0.1:
+		return "less than 0.1%"
+	case percent > 99.9:
+		return "more than 99.9%"
+	}
+	return strconv.FormatFloat(percent, 'f', 1, 64) + "%"
 }
 
 func choose(n int64, one, many string) string {

@@ -103,12 +103,14 @@ const usualReply = "There are currently 1342 users on snowballproject.org.\n" +
 	"The most recent member is Ada L. and they joined on *March 4th, 2019*."
 
 func TestCommands(t *testing.T) {
-	help := "Usage: `/stats members`"
+	help := "Usage:\n`/stats members` tells how many users there are, and who joined last\n" +
+		"`/stats invites` tells how many of them a mentor invited"
 	tests := []struct {
 		name, text, want, responseType string
 	}{
 		{"members", "members", usualReply, "in_channel"},
 		{"members in capitals and spaces", " Members  ", usualReply, "in_channel"},
+		{"invites", "INVITES", "418 of 1342 users on snowballproject.org were invited by a mentor. That is 31.1%.", "in_channel"},
 		{"nothing", "", help, "ephemeral"},
 		{"spaces", "  ", help, "ephemeral"},
 		{"help", "Help", help, "ephemeral"},
@@ -159,7 +161,7 @@ func TestTheEndpointIsAskedAsItWantsToBe(t *testing.T) {
 			{Name: "accept", Value: "application/json"},
 			{Name: "authorization", Value: "Bearer " + token},
 		},
-		Timeout: callTimeout,
+		Timeout: 30 * time.Second,
 	}}, h.calls)
 }
 
@@ -228,6 +230,15 @@ func TestTroubleUpstreamIsToldGentlyAndLogged(t *testing.T) {
 	}
 }
 
+func TestTheURLPassesAsOneForEvents(t *testing.T) {
+	hello := `{"token":"x","challenge":"3eZb","type":"url_verification"}`
+	res, err := new(host).function(t).handle(t.Context(), guest.Event{Method: "POST", ContentType: "application/json", Body: []byte(hello)})
+	require.NoError(t, err)
+	require.Zero(t, res.Status)
+	require.Equal(t, "application/json", res.ContentType)
+	require.JSONEq(t, `{"challenge":"3eZb"}`, string(res.Body))
+}
+
 func TestAMissingTokenMakesNoCall(t *testing.T) {
 	require.Equal(t, guest.Denied, guest.KindOf(errDenied))
 	h := &host{secretErr: errDenied}
@@ -279,6 +290,8 @@ func TestTheAnswerComesWithinTheBudgetAndTheFiguresLater(t *testing.T) {
 		{"Slack accepts the third try", 29 * time.Second, onThird, usualReply, 3, ""},
 		{"Slack is down", 3 * time.Second, refusing(503), usualReply, 3, "cannot deliver a late answer [reason status 503 tries 3]\n"},
 		{"Slack asks for patience", 3 * time.Second, refusing(429), usualReply, 3, "cannot deliver a late answer [reason status 429 tries 3]\n"},
+		{"the function may not call Slack", 3 * time.Second, func(int) (*fetch.Response, error) { return nil, errDenied }, usualReply, 1,
+			"cannot deliver a late answer [reason denied tries 1]\n"},
 		{"the response_url has expired", 3 * time.Second, refusing(404), usualReply, 1, "cannot deliver a late answer [reason status 404 tries 1]\n"},
 		{"a redirect is not followed", 3 * time.Second, refusing(302), usualReply, 1, "cannot deliver a late answer [reason status 302 tries 1]\n"},
 	}
@@ -297,7 +310,7 @@ func TestTheAnswerComesWithinTheBudgetAndTheFiguresLater(t *testing.T) {
 					return
 				}
 				require.Equal(t, guest.Result{}, res)
-				require.Equal(t, budget, h.answered)
+				require.Equal(t, 2*time.Second, h.answered)
 				require.Len(t, h.answers, 1)
 				require.Equal(t, ephemeral("Fetching..."), message(t, h.answers[0].Body))
 				for _, post := range h.posts {
@@ -318,7 +331,7 @@ func TestWithoutAGoodResponseURLTheBudgetEndsTheMatter(t *testing.T) {
 			ev.Body = []byte(strings.Replace(string(ev.Body), url.QueryEscape(responseURL), url.QueryEscape(bad), 1))
 			res, err := h.function(t).handle(t.Context(), ev)
 			require.NoError(t, err)
-			require.Equal(t, budget, time.Since(h.started))
+			require.Equal(t, 2*time.Second, time.Since(h.started))
 			require.Equal(t, ephemeral(textUnavailable), message(t, res.Body))
 			require.Empty(t, h.answers)
 			require.Empty(t, h.posts)
@@ -351,7 +364,7 @@ func TestConfiguration(t *testing.T) {
 	}{
 		{"the least", map[string]string{"STATS_URL": "https://example.org"}, ""},
 		{"everything", map[string]string{"STATS_URL": "http://127.0.0.1:8080/base/", "SITE": "example.org", "TZ_NAME": "Europe/Amsterdam",
-			"RESPONSE_TYPE": "in_channel", "SLACK_RESPONSE_HOST": "127.0.0.1:8081"}, ""},
+			"RESPONSE_TYPE": "in_channel", "STATS_BUDGET": "150ms", "SLACK_RESPONSE_HOST": "127.0.0.1:8081"}, ""},
 		{"nothing", nil, "STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
 		{"a URL without a scheme", map[string]string{"STATS_URL": "example.org"},
 			"STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
@@ -359,6 +372,12 @@ func TestConfiguration(t *testing.T) {
 			"STATS_URL is not a base URL; set it to one such as https://example.org in the function's env"},
 		{"a response type that Slack lacks", map[string]string{"STATS_URL": "https://example.org", "RESPONSE_TYPE": "public"},
 			`RESPONSE_TYPE is "public"; set it to ephemeral or in_channel`},
+		{"a budget without a unit", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "2"},
+			`STATS_BUDGET is "2"; set it to a duration from 10ms to 2.5s, such as 2s`},
+		{"a budget beyond Slack's", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "3s"},
+			`STATS_BUDGET is "3s"; set it to a duration from 10ms to 2.5s, such as 2s`},
+		{"no time at all", map[string]string{"STATS_URL": "https://example.org", "STATS_BUDGET": "0s"},
+			`STATS_BUDGET is "0s"; set it to a duration from 10ms to 2.5s, such as 2s`},
 		{"a zone that does not exist", map[string]string{"STATS_URL": "https://example.org", "TZ_NAME": "Mars/Olympus"},
 			"TZ_NAME: unknown time zone Mars/Olympus; set it to a name such as Europe/Amsterdam"},
 	}
@@ -374,7 +393,24 @@ func TestConfiguration(t *testing.T) {
 	}
 	cfg, err := readConfig(func(name string) string { return tests[0].env[name] })
 	require.NoError(t, err)
-	require.Equal(t, config{url: "https://example.org", site: "snowballproject.org", zone: time.UTC, responseType: "ephemeral"}, cfg)
+	require.Equal(t, config{url: "https://example.org", site: "snowballproject.org", zone: time.UTC, responseType: "ephemeral", budget: 2 * time.Second}, cfg)
+}
+
+func TestTheREADMEShowsTheCode(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var code strings.Builder
+	for _, file := range []string{"command.go", "members.go", "render.go"} {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		code.Write(b)
+	}
+	blocks := strings.Split(string(readme), "```go\n")[1:]
+	require.Len(t, blocks, 3)
+	for _, block := range blocks {
+		shown, _, _ := strings.Cut(block, "```")
+		require.Contains(t, code.String(), shown)
+	}
 }
 
 func FuzzForm(f *testing.F) {
