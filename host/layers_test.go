@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"spore/abi"},
 	{"spore/guest/internal/sys"},
 	{"spore/guest", "spore/host/function"},
-	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events"},
+	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events", "spore/guest/guesttest"},
 	{"spore/guest/roundtrip", "spore/guest/lambda/internal/invocation"},
 	{"spore/guest/lambda", "spore/guest/lambda/bridge"},
 	{"spore/host/wasmbin", "spore/host/config", "spore/host/gobuild"},
