@@ -3,6 +3,7 @@ package guesttest_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -81,6 +82,36 @@ func TestLogsOfARequestThatReachedNoFunctionFail(t *testing.T) {
 		fn.Get(tb, "/there").Logs(tb)
 	})
 	require.Contains(t, said, "no function ran")
+}
+
+func TestAFailedTestShowsWhatTheFunctionLogged(t *testing.T) {
+	t.Parallel()
+	said := failing(t, func(tb testing.TB) {
+		fn := guesttest.Build(tb, echo)
+		fn.Get(tb, "/log").Logs(tb)
+		fn.Get(tb, "/error").Logs(tb)
+		tb.Fatal("enough")
+	})
+	require.Contains(t, said, "WARN look colour=\"blue\" size=\"3\"\nINFO printed stream=\"stdout\"\n")
+	require.Contains(t, said, "no such alert")
+	require.NotContains(t, said, "Billed Duration")
+}
+
+func TestWithoutACacheTheFunctionIsTestedAllTheSame(t *testing.T) {
+	t.Setenv("GOCACHE", goEnv(t, "GOCACHE"))
+	t.Setenv("GOMODCACHE", goEnv(t, "GOMODCACHE"))
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	t.Setenv("HOME", file)
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(file, "cache"))
+	require.Equal(t, "1", guesttest.Build(t, echo).Get(t, "/count").Body)
+}
+
+func goEnv(t *testing.T, name string) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", name).Output()
+	require.NoError(t, err)
+	return strings.TrimSpace(string(out))
 }
 
 func TestWithoutACommandTheErrorSaysWhatToDo(t *testing.T) {

@@ -82,13 +82,13 @@ func TestLogsAreThoseOfTheRequest(t *testing.T) {
 
 func TestAFailureHasItsStatusAndReason(t *testing.T) {
 	t.Parallel()
-	fn := guesttest.Options{Settings: `timeout = "100ms"`}.Build(t, echo)
+	fn := guesttest.Options{Settings: `timeout = "1s"`}.Build(t, echo)
 	res := fn.Get(t, "/error")
 	require.Equal(t, 502, res.Status)
 	require.Contains(t, res.Logs(t)[0].Fields["error"], "no such alert")
 	res = fn.Get(t, "/spin")
 	require.Equal(t, 504, res.Status)
-	require.Contains(t, res.Logs(t)[0].Message, "Task timed out after 0.1")
+	require.Contains(t, res.Logs(t)[0].Message, "Task timed out after 1.")
 	require.Contains(t, res.Report(t), "Status: timeout")
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -23,10 +24,10 @@ type host struct {
 	url  string
 	gone chan struct{} // closed when there will be no more log
 
-	mu     sync.Mutex
-	output bytes.Buffer             // all of the log
-	log    map[string][]line        // by request id
-	ended  map[string]chan struct{} // closed at the last line of a request
+	mu    sync.Mutex
+	said  bytes.Buffer             // for people: what helps when a test fails
+	log   map[string][]line        // by request id
+	ended map[string]chan struct{} // closed at the last line of a request
 }
 
 // start serves the function in dir until the test ends.
@@ -106,15 +107,16 @@ func (o Options) configure(temp, dir string) (string, error) {
 }
 
 // shareDerived makes the data directory in temp, in which what can be made again,
-// compiled code above all, is shared with every other test.
+// compiled code above all, is shared with every other test of the user. Where the
+// user has no cache nothing is, because compiled code must be nobody else's.
 func shareDerived(temp string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		cache = os.TempDir()
+		return nil
 	}
 	shared := filepath.Join(cache, "spore-guesttest")
 	if err := os.MkdirAll(shared, 0o700); err != nil {
-		return err
+		return nil
 	}
 	data := filepath.Join(temp, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -191,9 +193,15 @@ func (h *host) readLog(out io.Reader) {
 func (h *host) add(text []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.output.Write(text)
 	var l line
-	if json.Unmarshal(text, &l) != nil || l.requestID == "" {
+	if json.Unmarshal(text, &l) != nil { // the reason why the host ends
+		h.said.Write(text)
+		return
+	}
+	if !l.isReport() && (l.requestID != "" || l.Level > slog.LevelInfo) {
+		fmt.Fprintln(&h.said, l.Log)
+	}
+	if l.requestID == "" {
 		return
 	}
 	h.log[l.requestID] = append(h.log[l.requestID], l)
@@ -233,9 +241,12 @@ func (h *host) wait(id string, atMost time.Duration) (lines []line, ok bool) {
 	return slices.Clone(h.log[id]), ok
 }
 
-// printed returns the host's log so far.
+// printed returns what the host and the function have said so far.
 func (h *host) printed() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return "spore says:\n" + h.output.String()
+	if h.said.Len() == 0 {
+		return "the function logged nothing"
+	}
+	return "spore says:\n" + h.said.String()
 }

@@ -2,9 +2,11 @@ package guesttest
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,21 @@ type Log struct {
 	Message string
 	Attrs   map[string]string // the function's own; nil without any
 	Fields  map[string]any    // the host's: function, version, stream, kind, error, stack …
+}
+
+// String is the line as a person would read it.
+func (l Log) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", l.Level, l.Message)
+	for _, name := range slices.Sorted(maps.Keys(l.Attrs)) {
+		fmt.Fprintf(&b, " %s=%q", name, l.Attrs[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {
+		if name != "function" && name != "version" {
+			fmt.Fprintf(&b, " %s=%v", name, l.Fields[name])
+		}
+	}
+	return b.String()
 }
 
 // Logs waits until the function has ended, which may be after its answer, and
@@ -98,7 +115,9 @@ type line struct {
 	requestID string
 }
 
-func (l *line) isReport() bool { return strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID) }
+func (l *line) isReport() bool {
+	return l.requestID != "" && strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID)
+}
 
 // UnmarshalJSON sorts the fields of a record of log/slog's JSON handler.
 func (l *line) UnmarshalJSON(data []byte) error {
