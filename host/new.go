@@ -33,15 +33,23 @@ var templateFiles embed.FS
 type template struct {
 	name, about string
 	try         string // a command that makes it answer while it is served
+	needs       string // what is not there offline, in a sentence; may be empty
 }
 
 var templates = []template{
-	{"http", "GET and POST with a name, answered in JSON", "curl http://127.0.0.1:8080/NAME/Ada"},
-	{"slack", "a Slack slash command, its signature checked by the host", `spore invoke NAME --slack "/NAME pick tea, coffee"`},
-	{"alert", "asks a service, decides, and says why", "curl --data @events/hut.json http://127.0.0.1:8080/NAME"},
-	{"schedule", "work for every few minutes that may safely be run twice", "curl --data @events/tick.json http://127.0.0.1:8080/NAME"},
-	{"typed", "JSON in and out as Go structs, with validation", "curl --data @events/dinner.json http://127.0.0.1:8080/NAME"},
-	{"lambda", "a function from AWS Lambda (needs aws-lambda-go from the network)", "curl 'http://127.0.0.1:8080/NAME?name=Ada'"},
+	{name: "http", about: "GET and POST with a name, answered in JSON",
+		try: "curl http://127.0.0.1:8080/NAME/Ada"},
+	{name: "slack", about: "a Slack slash command, its signature checked by the host",
+		try: `spore invoke NAME --slack "/NAME pick tea, coffee"`},
+	{name: "alert", about: "asks a service, decides, and says why",
+		try: "curl --data @events/hut.json http://127.0.0.1:8080/NAME"},
+	{name: "schedule", about: "work for every few minutes that may safely be run twice",
+		try: "curl --data @events/tick.json http://127.0.0.1:8080/NAME"},
+	{name: "typed", about: "JSON in and out as Go structs, with validation",
+		try: "curl --data @events/dinner.json http://127.0.0.1:8080/NAME"},
+	{name: "lambda", about: "a function from AWS Lambda (needs aws-lambda-go from the network)",
+		try:   "curl 'http://127.0.0.1:8080/NAME?name=Ada'",
+		needs: "The first build takes github.com/aws/aws-lambda-go from the module cache or the network."},
 }
 
 // sdkDir is where a function keeps the SDK's source, until spore is published.
@@ -55,6 +63,8 @@ type created struct {
 	Files     []string `json:"files"` // without the SDK's
 	SDK       string   `json:"sdk"`
 	Next      []string `json:"next"` // commands
+
+	needs string
 }
 
 func newNew() *cobra.Command {
@@ -74,7 +84,7 @@ func newNew() *cobra.Command {
 			case list:
 				return &usageError{errors.New("--list takes no name")}
 			}
-			return &usageError{fmt.Errorf("name the function to make, as in: %s new greet", commandName())}
+			return &usageError{fmt.Errorf("name one function to make, as in: %s new greet", commandName())}
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -151,7 +161,7 @@ func create(name, kind string) (*created, error) {
 		}
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
-	made := &created{Function: name, Template: kind, Directory: dir, SDK: sdkDir}
+	made := &created{Function: name, Template: kind, Directory: dir, SDK: sdkDir, needs: templates[i].needs}
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasPrefix(file, sdkDir+"/") {
 			made.Files = append(made.Files, file)
@@ -182,8 +192,11 @@ var goNames = strings.Fields("archive bufio builtin bytes cmd cmp compress conta
 // makeEmpty makes dir, unless it is there and empty.
 func makeEmpty(dir, name string) (fresh bool, err error) {
 	err = os.Mkdir(dir, 0o755)
+	if err == nil {
+		return true, nil
+	}
 	if !errors.Is(err, fs.ErrExist) {
-		return err == nil, err
+		return false, fmt.Errorf("make %s: %w; go to a directory that you may write to", name, err)
 	}
 	entries, err := os.ReadDir(dir)
 	switch {
@@ -253,7 +266,10 @@ func (c *created) print(out io.Writer) error {
 	for _, file := range c.Files {
 		fmt.Fprintf(&b, "  %s/%s\n", c.Function, file)
 	}
-	fmt.Fprintf(&b, "  %s/%s/  the SDK, so that nothing is downloaded\n\n", c.Function, c.SDK)
+	fmt.Fprintf(&b, "  %s/%s/ (the SDK's source, which is published nowhere yet)\n\n", c.Function, c.SDK)
+	if c.needs != "" {
+		b.WriteString(c.needs + "\n\n")
+	}
 	if _, err := exec.LookPath("go"); err != nil {
 		b.WriteString("Go is not installed, and building functions needs it: https://go.dev/dl/\n\n")
 	}
