@@ -155,7 +155,7 @@ func TestRestingAndServingAtOnce(t *testing.T) {
 // TestHostsThatShareADirectoryCompileAtTheSameTime is about code that one engine
 // opens while another would put its own in its place.
 func TestHostsThatShareADirectoryCompileAtTheSameTime(t *testing.T) {
-	for range 50 {
+	for range 25 {
 		dir := t.TempDir()
 		var engines sync.WaitGroup
 		for range 4 {
