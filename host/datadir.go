@@ -16,6 +16,11 @@ import (
 // one that runs for longer without asking for a function once deletes too early.
 const derivedAge = 30 * 24 * time.Hour
 
+// attachedAge is the same for hosts that tests start. Every change of a function
+// leaves some megabytes, and every port of a stand-in that its env names half a
+// megabyte.
+const attachedAge = 24 * time.Hour
+
 // dataDir is the host's data directory:
 //
 //	lock      held by the running host; names its process
@@ -58,14 +63,18 @@ func writeHolder(lock *os.File) error {
 
 func (d *dataDir) Close() error { return d.lock.Close() }
 
-// collect deletes derived files that nobody has used for derivedAge.
-func collect(derived string, now time.Time) (removed int) {
+// collect deletes derived files that nobody has used for age. derived may be a
+// link to a directory that hosts share.
+func collect(derived string, now time.Time, age time.Duration) (removed int) {
+	if real, err := filepath.EvalSymlinks(derived); err == nil {
+		derived = real
+	}
 	_ = filepath.WalkDir(derived, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return nil
 		}
 		info, err := entry.Info()
-		if err == nil && now.Sub(info.ModTime()) > derivedAge && os.Remove(path) == nil {
+		if err == nil && now.Sub(info.ModTime()) > age && os.Remove(path) == nil {
 			removed++
 		}
 		return nil

@@ -20,9 +20,9 @@ func TestCollectDeletesWhatNobodyUsesAnyMore(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
 	}
-	require.Equal(t, 2, collect(dir, now))
+	require.Equal(t, 2, collect(dir, now, derivedAge))
 	require.FileExists(t, filepath.Join(dir, "images/new"))
-	require.Zero(t, collect(filepath.Join(dir, "missing"), now))
+	require.Zero(t, collect(filepath.Join(dir, "missing"), now, derivedAge))
 }
 
 func TestDataDirectoryIsLockedUntilClosed(t *testing.T) {

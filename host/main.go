@@ -38,7 +38,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newServe(), newBuild(), newInvoke(), newVersion(), newCompile())
+	root.AddCommand(newServe(), newBuild(), newInvoke(), newNew(), newVersion(), newCompile())
 	return root
 }
 

@@ -59,6 +59,9 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		}
 		w.dirs[f.Source] = true
 		sources, err := gobuild.FindSources(ctx, f.Source)
+		if ctx.Err() != nil {
+			return false // told to stop meanwhile
+		}
 		if err != nil {
 			w.log.Warn("only the function's own directory is watched", "function", f.Name, "error", err.Error())
 			continue

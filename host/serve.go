@@ -24,13 +24,16 @@ import (
 )
 
 func newServe() *cobra.Command {
-	return &cobra.Command{
+	var attached bool
+	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "serve the functions of functions.toml",
 		Long: "Serve builds and prepares the functions of functions.toml, serves their routes, and goes\n" +
 			"on while you edit: a changed source, module or functions.toml becomes a new version without\n" +
 			"a request lost, and a broken one leaves the old version serving. SIGHUP looks for changes\n" +
-			"at once; SIGTERM and Ctrl-C finish what is under way and stop, a second one stops at once.",
+			"at once; SIGTERM and Ctrl-C finish what is under way and stop, a second one stops at once.\n" +
+			"With --attached, which is for programs that start spore, it stops when standard input ends,\n" +
+			"however that program ended, and takes no notice of changes.",
 		Example: "  spore serve\n  spore serve --config /etc/spore/functions.toml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,9 +44,26 @@ func newServe() *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second signal finds the default: to end the process
-			return serve(ctx, serveOptions{config: path, out: cmd.OutOrStdout(), logs: cmd.ErrOrStderr(), now: time.Now})
+			if attached {
+				ctx, stop = untilEOF(ctx, cmd.InOrStdin())
+				defer stop()
+			}
+			return serve(ctx, serveOptions{config: path, attached: attached, out: cmd.OutOrStdout(), logs: cmd.ErrOrStderr(), now: time.Now})
 		},
 	}
+	cmd.Flags().BoolVar(&attached, "attached", false, "stop when standard input ends, and do not reload on changes")
+	return cmd
+}
+
+// untilEOF returns a ctx that ends when in does. Nobody waits for the goroutine
+// that reads: a read cannot be interrupted, and the process is about to end.
+func untilEOF(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, in)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 // drainTime is how long serve waits for requests under way when it is told to stop.
@@ -52,6 +72,7 @@ const drainTime = 30 * time.Second
 // serveOptions are what serve takes from its surroundings.
 type serveOptions struct {
 	config    string    // path of functions.toml
+	attached  bool      // another program's child, which takes no notice of changes
 	out, logs io.Writer // for people, and for the log
 	now       func() time.Time
 }
@@ -126,7 +147,9 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	s.collect()
 	watching, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { s.reloadOnChange(watching) })
+	if !s.opt.attached {
+		wg.Go(func() { s.reloadOnChange(watching) })
+	}
 	err = s.web.Serve(ctx, listener)
 	end()
 	wg.Wait()
@@ -191,7 +214,11 @@ func (s *server) reload(ctx context.Context) {
 
 // collect removes derived files that nothing uses any more.
 func (s *server) collect() {
-	if n := collect(s.derived, s.now()); n > 0 {
+	age := derivedAge
+	if s.opt.attached {
+		age = attachedAge
+	}
+	if n := collect(s.derived, s.now(), age); n > 0 {
 		s.log.Info("old derived files removed", "count", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,17 +64,20 @@ func (e *Engine) compileOnce(ctx context.Context, key string, rewritten *wasmbin
 	case <-ctx.Done():
 		return nil, &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
 	}
-	if p, err := e.program(ctx, key); err == nil {
+	p, err := e.program(ctx, key)
+	if err == nil {
 		return p, nil
 	}
-	if err := e.compile(ctx, key, rewritten); err != nil {
+	if err := e.compile(ctx, key, rewritten, errors.Is(err, fs.ErrNotExist)); err != nil {
 		return nil, err
 	}
 	return e.program(ctx, key)
 }
 
-// compile leaves compiled code under key on disk, in place of what may be there.
-func (e *Engine) compile(ctx context.Context, key string, rewritten *wasmbin.Rewritten) error {
+// compile leaves compiled code under key on disk, in place of what could not be
+// used. If there was none, intact code that has appeared meanwhile stays: it is
+// another host's, which may be opening it.
+func (e *Engine) compile(ctx context.Context, key string, rewritten *wasmbin.Rewritten, wasMissing bool) error {
 	work, err := os.MkdirTemp(e.files.code, ".new-*")
 	if err != nil {
 		return err
@@ -86,16 +90,19 @@ func (e *Engine) compile(ctx context.Context, key string, rewritten *wasmbin.Rew
 		return err
 	}
 	dir := filepath.Join(e.files.code, key)
-	if err := os.RemoveAll(dir); err != nil { // damaged, or made for another processor
-		return err
+	if os.Rename(work, dir) == nil {
+		return nil
 	}
-	err = os.Rename(work, dir)
-	if err != nil {
-		if _, entry, damaged := readCode(dir); damaged == nil {
-			return entry.Close() // somebody else was faster
+	if _, entry, damaged := readCode(dir); damaged == nil {
+		_ = entry.Close() // it was read only
+		if wasMissing {
+			return nil
 		}
 	}
-	return err
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(work, dir)
 }
 
 func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritten) error {

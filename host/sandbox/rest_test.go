@@ -151,3 +151,24 @@ func TestRestingAndServingAtOnce(t *testing.T) {
 	img.Close()
 	require.Zero(t, sandbox.Programs(e), "nothing is left in memory")
 }
+
+// TestHostsThatShareADirectoryCompileAtTheSameTime is about code that one engine
+// opens while another would put its own in its place.
+func TestHostsThatShareADirectoryCompileAtTheSameTime(t *testing.T) {
+	for range 25 {
+		dir := t.TempDir()
+		var engines sync.WaitGroup
+		for range 4 {
+			e := openEngine(t, sandbox.Options{Directory: dir})
+			engines.Go(func() {
+				img, err := e.Prepare(t.Context(), marker().bytes(), capable())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				img.Close()
+			})
+		}
+		engines.Wait()
+	}
+}

@@ -1,0 +1,60 @@
+// Echo does what the path says, for the tests of guesttest.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"spore/guest"
+	"spore/guest/fetch"
+	"spore/guest/secret"
+)
+
+var count int
+
+func main() {
+	if os.Getenv("BROKEN") != "" {
+		panic("cannot start")
+	}
+	guest.Start(handle)
+}
+
+func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
+	switch ev.Path {
+	case "/count":
+		count++
+		return guest.Text(fmt.Sprint(count)), nil
+	case "/env":
+		return guest.Text(os.Getenv(ev.RawQuery)), nil
+	case "/secret":
+		value, err := secret.Get(ev.RawQuery)
+		fmt.Println("the secret is", value)
+		return guest.Text(value), err
+	case "/log":
+		guest.Log(4, "look", "colour", "blue", "size", "3")
+		fmt.Println("printed")
+		fmt.Fprintln(os.Stderr, "REPORT RequestId: "+ev.RequestID+" is not the host's")
+		return guest.Result{Status: 202}, nil
+	case "/late":
+		err := guest.Respond(guest.Text("now"))
+		time.Sleep(20 * time.Millisecond)
+		guest.Log(0, "later")
+		return guest.Result{}, err
+	case "/fetch":
+		res, err := fetch.Get(ctx, os.Getenv("UPSTREAM")+"/figures")
+		if err != nil {
+			return guest.Result{}, err
+		}
+		return guest.Result{Status: uint32(res.Status), Body: res.Body}, nil
+	case "/error":
+		return guest.Result{}, errors.New("no such alert")
+	case "/spin":
+		for {
+		}
+	}
+	answer := ev.Method + " " + ev.Path + "?" + ev.RawQuery + " " + ev.ContentType + " " + ev.Params.Get("name") + " " + string(ev.Body)
+	return guest.Result{Headers: ev.Headers, Body: []byte(answer)}, nil
+}
