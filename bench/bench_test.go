@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, s := range res.served {
 		require.Positive(t, s.requests, s.name)
-		require.Equal(t, !strings.HasSuffix(s.name, "native"), s.logged > 0, "%s logged %v", s.name, s.logged)
+		require.Equal(t, strings.HasSuffix(s.name, "spore") || strings.HasSuffix(s.name, "unisolated"), s.logged > 0, "%s logged %v", s.name, s.logged)
 	}
 	t.Run("text", func(t *testing.T) { testText(t, res) })
 	t.Run("json", func(t *testing.T) { testJSON(t, res) })

@@ -17,15 +17,19 @@ import (
 // none outlives its parent.
 
 const (
-	serverCommand = "bench-server" // VARIANT WORKLOAD MODULE DIRECTORY PROFILE
+	serverCommand = "bench-server" // VARIANT WORKLOAD MODULE DIRECTORY PROFILE BUSY
 	clientCommand = "bench-client"
 )
 
 // runChild is a child's main. It reports whether args were a child's.
 func runChild(ctx context.Context, args []string) (ran bool, err error) {
 	switch {
-	case len(args) == 6 && args[0] == serverCommand:
-		return true, runServer(ctx, args[1], args[2], args[3], args[4], args[5])
+	case len(args) == 7 && args[0] == serverCommand:
+		busy, err := time.ParseDuration(args[6])
+		if err != nil {
+			return true, err
+		}
+		return true, runServer(ctx, args[1], args[2], args[3], args[4], args[5], busy)
 	case len(args) == 1 && args[0] == clientCommand:
 		return true, runClient(os.Stdin, os.Stdout)
 	}

@@ -126,10 +126,11 @@ func (b *bench) prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := b.addTimed(ctx, w, module); err != nil {
+		busy, err := b.addTimed(ctx, w, module)
+		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}
-		if err := b.addServed(w, module); err != nil {
+		if err := b.addServed(w, module, busy); err != nil {
 			return fmt.Errorf("%s over HTTP: %w", w.name, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // served is one variant of one workload, served by a process of its own and put
@@ -22,8 +23,9 @@ type served struct {
 // client is the process that makes the load, for one server at a time.
 type client struct{ *child }
 
-// addServed starts the servers of a workload, and before the first the client.
-func (b *bench) addServed(w workload, module string) error {
+// addServed starts the servers of a workload, and before the first the client. busy is
+// what a request costs spore without HTTP.
+func (b *bench) addServed(w workload, module string, busy time.Duration) error {
 	if b.client == nil {
 		c, err := startChild(clientCommand)
 		if err != nil {
@@ -32,8 +34,12 @@ func (b *bench) addServed(w workload, module string) error {
 		b.client = &client{c}
 		b.closers = append(b.closers, func() error { return c.stop(nil) })
 	}
-	for _, variant := range []string{"native", "unisolated", "spore"} {
-		s, err := b.startServer(w, variant, module)
+	for _, variant := range []string{"native", "busy", "unisolated", "spore"} {
+		spin := time.Duration(0)
+		if variant == "busy" {
+			spin = busy
+		}
+		s, err := b.startServer(w, variant, module, spin)
 		if err != nil {
 			return err
 		}
@@ -43,12 +49,12 @@ func (b *bench) addServed(w workload, module string) error {
 	return nil
 }
 
-func (b *bench) startServer(w workload, variant, module string) (*served, error) {
+func (b *bench) startServer(w workload, variant, module string, busy time.Duration) (*served, error) {
 	answer, err := w.native(w.body)
 	if err != nil {
 		return nil, err
 	}
-	server, err := startChild(serverCommand, variant, w.name, module, b.dir, profilePath(b.profiles, w.name, variant))
+	server, err := startChild(serverCommand, variant, w.name, module, b.dir, profilePath(b.profiles, w.name, variant), busy.String())
 	if err != nil {
 		return nil, err
 	}

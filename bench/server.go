@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"sync"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -31,8 +31,9 @@ type (
 // path is where every server answers.
 const path = "/bench"
 
-// runServer serves one variant of a workload until standard input ends.
-func runServer(ctx context.Context, variant, workload, module, dir, profile string) error {
+// runServer serves one variant of a workload until standard input ends. busy is how
+// long a handler of the variant of that name takes.
+func runServer(ctx context.Context, variant, workload, module, dir, profile string, busy time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { // ends with standard input, at the latest with the process
@@ -52,8 +53,11 @@ func runServer(ctx context.Context, variant, workload, module, dir, profile stri
 		return out.Encode(listening{ln.Addr().String()})
 	}
 	defer pprof.StopCPUProfile()
-	if variant == "native" {
-		if err := errors.Join(ready(), serveNative(ctx, ln, findWorkload(workload))); err != nil {
+	if variant == "native" || variant == "busy" {
+		if err := ready(); err != nil {
+			return err
+		}
+		if err := serveNative(ctx, ln, findWorkload(workload), busy); err != nil {
 			return err
 		}
 		return out.Encode(ended{})
@@ -65,10 +69,14 @@ func runServer(ctx context.Context, variant, workload, module, dir, profile stri
 	return out.Encode(ended{lines})
 }
 
-// serveNative serves the workload with fasthttp alone, and logs nothing.
-func serveNative(ctx context.Context, ln net.Listener, w workload) error {
+// serveNative serves the workload with fasthttp alone, and logs nothing. Each request
+// takes its handler's processor for at least busy.
+func serveNative(ctx context.Context, ln net.Listener, w workload, busy time.Duration) error {
 	server := &fasthttp.Server{Handler: func(ctx *fasthttp.RequestCtx) {
+		start := time.Now()
 		answer, err := w.native(ctx.PostBody())
+		for busy > 0 && time.Since(start) < busy {
+		}
 		if err != nil {
 			ctx.Error(err.Error(), fasthttp.StatusBadGateway)
 			return

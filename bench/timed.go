@@ -19,31 +19,32 @@ type timed struct {
 	rest  *series // what is left of a sample without the guest's own code; may be nil
 }
 
-// addTimed prepares the variants of a workload that need no network.
-func (b *bench) addTimed(ctx context.Context, w workload, module string) error {
+// addTimed prepares the variants of a workload that need no network. It returns how
+// long a request takes spore, from a first block of them.
+func (b *bench) addTimed(ctx context.Context, w workload, module string) (busy time.Duration, err error) {
 	wasm, err := os.ReadFile(module)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	native := func(context.Context) (time.Duration, error) { _, err := w.native(w.body); return 0, err }
 	unchanged, err := newPlain(ctx, b.dir, wasm, w.event(), false)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b.closers = append(b.closers, unchanged.close)
 	instrumented, err := newPlain(ctx, b.dir, wasm, w.event(), true)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b.closers = append(b.closers, instrumented.close)
 	unisolated, err := newSpore(ctx, sandbox.Options{Directory: b.dir, Unisolated: true}, wasm, w)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b.closers = append(b.closers, unisolated.close)
 	spore, err := newSpore(ctx, sandbox.Options{Directory: b.dir}, wasm, w)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	b.closers = append(b.closers, spore.close)
 	b.timed = append(b.timed,
@@ -54,7 +55,11 @@ func (b *bench) addTimed(ctx context.Context, w workload, module string) error {
 		&timed{batch: 1, once: unisolated.serve, total: micros(w, "unisolated")},
 		&timed{batch: 1, once: spore.serve, total: micros(w, "spore"), rest: &series{name: w.name + "/overhead", unit: "us"}},
 	)
-	return nil
+	first := &timed{batch: 1, once: spore.serve, total: micros(w, "first")}
+	if err := first.block(ctx, b.block/5); err != nil {
+		return 0, err
+	}
+	return time.Duration(1e3 * quantile(first.total.samples, 0.5)), nil
 }
 
 func micros(w workload, variant string) series {
