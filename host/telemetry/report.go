@@ -35,8 +35,19 @@ func (in *Invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, 
 	if err != nil {
 		in.logError(ctx, err, time.Since(start), append(attrs[:len(attrs):len(attrs)], slog.Bool("answered", stats.Answered)))
 	}
-	in.Log.LogAttrs(ctx, slog.LevelInfo, Report(id, stats, err), attrs...)
+	in.report(ctx, Report(id, stats, err), attrs)
 	return stats, err
+}
+
+// report logs a REPORT line. It is every request's, so it goes to the handler by
+// itself: slog.Logger would walk the stack for a line of source that nobody wants.
+func (in *Invoker) report(ctx context.Context, line string, attrs []slog.Attr) {
+	if !in.Log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	rec := slog.NewRecord(time.Now(), slog.LevelInfo, line, 0)
+	rec.AddAttrs(attrs...)
+	_ = in.Log.Handler().Handle(ctx, rec) // as slog.Logger does; telemetry.Writer never fails
 }
 
 func (in *Invoker) logError(ctx context.Context, err error, took time.Duration, attrs []slog.Attr) {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -65,6 +66,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
 	}
 	<-c.done
 	c.release()
+	// Whoever else is ready to run does so first: answers that are written together
+	// wake a client once. It is worth 6 % with 16 busy connections, nothing without.
+	runtime.Gosched()
 }
 
 // call is one event on its way through the Invoker. Two goroutines hold it: the
