@@ -12,7 +12,7 @@ import (
 // spore runs a module the way the host does, without dispatcher, logs and network.
 type spore struct {
 	image *sandbox.Image
-	event abi.Event
+	event abi.Event // every request's, as the listener uses one again
 	end   time.Time // the deadline of every request, which is the dispatcher's to set
 }
 
@@ -41,8 +41,7 @@ func (s *spore) serve(ctx context.Context) (guest time.Duration, err error) {
 		return 0, err
 	}
 	defer sb.Close()
-	ev := s.event
-	stats, err := sb.Serve(ctx, &ev, sandbox.Deadlines{Response: s.end, End: s.end}, func(*abi.Result, bool) {})
+	stats, err := sb.Serve(ctx, &s.event, sandbox.Deadlines{Response: s.end, End: s.end}, func(*abi.Result, bool) {})
 	if err == nil && !stats.Answered {
 		err = errors.New("no answer")
 	}

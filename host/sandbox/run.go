@@ -175,7 +175,7 @@ func (r *run) outOfOrder() int32 {
 func (r *run) enter(fn api.Function, stack []uint64) error {
 	r.fn, r.stack = fn, callStack{}
 	err := fn.CallWithStack(r, stack)
-	r.endStretch()
+	r.ended = r.endStretch()
 	if r.calls.open != nil {
 		r.unpin() // the calls take a moment to end
 		r.calls.closeAll()

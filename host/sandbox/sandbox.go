@@ -103,7 +103,6 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	defer r.unpin()
 	r.begun = r.thread.since
 	err := r.enter(fn, stack)
-	r.ended = e.elapsed()
 	if err == nil && r.command != nil {
 		r.answer()
 	}

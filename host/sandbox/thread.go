@@ -18,9 +18,10 @@ type thread struct {
 	faults int64 // the thread's count then
 	clock  int64 // the thread's processor time then, in nanoseconds; 0 in the first stretch
 
-	look bool  // pages may have changed for the first time
-	cpu  int64 // nanoseconds of processor time in the stretches that have ended
-	told int64 // the part of cpu that the thread's own clock has told
+	look    bool  // pages may have changed for the first time
+	resumed bool  // this is not the first stretch
+	cpu     int64 // nanoseconds of processor time in the stretches that have ended
+	told    int64 // the part of cpu that belongs to stretches after the first
 }
 
 // pin waits for a core and locks the goroutine to its thread.
@@ -31,9 +32,9 @@ func (r *run) pin() {
 	r.thread.since = r.img.engine.elapsed()
 }
 
-// line is where the run waits for a core. Its first stretch is known by the wall's
-// clock only, and an event that the kernel kept waiting in it must not stand behind
-// fifty that never end.
+// line is where the run waits for a core. Its first stretch does not count: it is
+// known by the wall's clock only, and an event that the kernel kept waiting must not
+// stand behind fifty that never end.
 func (r *run) line() int {
 	if r.thread.told > quantum {
 		return long
@@ -54,6 +55,7 @@ func (r *run) pause() {
 // within its first stretch, which is a millisecond at most.
 func (r *run) resume() {
 	r.pin()
+	r.thread.resumed = true
 	r.thread.clock = threadClock()
 }
 
@@ -62,15 +64,18 @@ func (r *run) unpin() {
 	r.img.engine.cores.give()
 }
 
-// endStretch takes the second readings.
-func (r *run) endStretch() {
+// endStretch takes the second readings, and returns the time.
+func (r *run) endStretch() int64 {
 	t := &r.thread
+	now := r.img.engine.elapsed()
 	t.look = t.look || threadFaults() != t.faults
+	ran := now - t.since
 	if t.clock != 0 {
-		ran := threadClock() - t.clock
-		t.cpu += ran
-		t.told += ran
-	} else {
-		t.cpu += r.img.engine.elapsed() - t.since
+		ran = threadClock() - t.clock
 	}
+	t.cpu += ran
+	if t.resumed {
+		t.told += ran
+	}
+	return now
 }

@@ -88,7 +88,6 @@ func (r *run) perform(fn api.Function) error {
 	r.pin()
 	defer r.unpin()
 	err := r.enter(fn, nil)
-	r.ended = r.img.engine.elapsed()
 	return err
 }
 
