@@ -20,6 +20,7 @@ import (
 const (
 	firstBody = 2 << 10  // a body's first buffer: a Slack command takes about 1 KiB
 	keptBody  = 64 << 10 // the longest buffer that is kept for the next body
+	readPiece = 64 << 10 // one read: the kernel copies 6 MiB for milliseconds, and the goroutine's processor waits
 )
 
 var errBodyBudget = errors.New("all memory for request bodies is in use")
@@ -86,7 +87,8 @@ func (b *bodies) read(d *body, r io.Reader, size, limit int) error {
 				return err
 			}
 		}
-		n, err := r.Read(d.data[len(d.data):cap(d.data)])
+		room := min(cap(d.data)-len(d.data), readPiece)
+		n, err := r.Read(d.data[len(d.data):][:room])
 		d.data = d.data[:len(d.data)+n]
 		switch {
 		case len(d.data) > limit:
