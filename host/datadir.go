@@ -20,6 +20,7 @@ const derivedAge = 30 * 24 * time.Hour
 //
 //	lock      held by the running host; names its process
 //	derived/  built modules, compiled code, snapshots; may be deleted at any time
+//	state/    what functions keep, in files of NATS JetStream; only the host may write here
 type dataDir struct {
 	path string
 	lock *os.File

@@ -16,9 +16,9 @@ import (
 // entry ending in /... covers everything below it.
 var layers = [][]string{
 	{"spore/abi"},
-	{"spore/guest/internal/sys"},
+	{"spore/guest/internal/sys", "spore/guest/internal/descriptor"},
 	{"spore/guest", "spore/host/function"},
-	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events"},
+	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/kv", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events"},
 	{"spore/guest/roundtrip", "spore/guest/lambda/internal/invocation"},
 	{"spore/guest/lambda", "spore/guest/lambda/bridge"},
 	{"spore/host/wasmbin", "spore/host/state", "spore/host/config", "spore/host/gobuild"},

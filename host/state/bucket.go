@@ -340,7 +340,7 @@ func (b *Bucket) adjust(ctx context.Context, c *connection) (jetstream.Stream, e
 			MaxBytes:          b.maxBytes,
 			MaxMsgs:           maxKeys,
 			Discard:           jetstream.DiscardNew,
-			AllowDirect:       true,
+			AllowDirect:       c.server != nil, // a replica may answer, which may not have the last write yet
 			AllowMsgTTL:       true,
 		})
 	}

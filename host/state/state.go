@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ import (
 // Options say where state is kept. Directory or URL is set.
 type Options struct {
 	Directory string // of this process's own store; created when missing
-	URL       string // of a NATS cluster with JetStream to use instead
+	URL       string // of a NATS cluster with JetStream to use instead; several with commas between
 	Log       *slog.Logger
 	// Now is the clock by which keys expire; nil means time.Now.
 	Now func() time.Time
@@ -157,13 +158,17 @@ func (s *State) clusterError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	s.opt.Log.Warn("state", "error", err.Error())
 }
 
-// redacted returns a cluster's URL without its password.
-func redacted(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "the configured URL"
+// redacted returns a cluster's URLs without passwords and tokens.
+func redacted(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, text := range list {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil {
+			return "the configured URL"
+		}
+		list[i] = u.Scheme + "://" + u.Host
 	}
-	return u.Redacted()
+	return strings.Join(list, ",")
 }
 
 // connection returns the live connection. A store of this process that has failed
