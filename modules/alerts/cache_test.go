@@ -112,6 +112,41 @@ func TestWhatIsNotKept(t *testing.T) {
 	}
 }
 
+// TestAServiceThatAsksForItIsLeftAlone, by all alerts of a run too.
+func TestAServiceThatAsksForItIsLeftAlone(t *testing.T) {
+	body := runOf(item("a", eveningBlue+","+wantSleet), strings.Replace(item("b", eveningBlue+","+wantSleet), "52.38", "51.38", 1))
+	for name, tc := range map[string]struct {
+		status     int
+		retryAfter string
+		want       time.Duration
+	}{
+		"a 429 with a time":     {429, "300", 5 * time.Minute},
+		"a 429 without":         {429, "", defaultPause},
+		"a 503 with a time":     {503, "120", 2 * time.Minute},
+		"a 503 without":         {503, "", 0},
+		"a time without end":    {429, "999999999999", longestPause},
+		"a 500 is no such wish": {500, "300", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := newStage(t)
+			st.weather = func() (int, string, error) { return tc.status, "", nil }
+			st.headers = guest.Pairs{{Name: "retry-after", Value: tc.retryAfter}}
+			st.run(t, body)
+			if tc.want == 0 {
+				require.Len(t, st.urls, 2)
+				return
+			}
+			require.Len(t, st.urls, 1)
+			st.time = st.time.Add(tc.want - time.Second)
+			require.Equal(t, []string{reasonRateLimited}, st.run(t, body).Alerts[0].Unknown)
+			require.Len(t, st.urls, 1)
+			st.time = st.time.Add(time.Second)
+			st.weather, st.headers = healthy(t).weather, nil
+			require.Equal(t, stateSent, st.result(t, body))
+		})
+	}
+}
+
 // TestKeysDoNotShowTheURL, which holds a service's key.
 func TestKeysDoNotShowTheURL(t *testing.T) {
 	require.NotContains(t, cacheKey("https://x.test/?appid=s3cret"), "s3cret")

@@ -162,7 +162,7 @@ func TestUnknownIsNeverSent(t *testing.T) {
 			for key := range st.store.keys {
 				require.NotContains(t, key, "sent/", "nothing is claimed")
 			}
-			st.weather = healthy(t).weather
+			st.weather, st.time = healthy(t).weather, st.time.Add(defaultPause)
 			require.Equal(t, stateSent, st.result(t, body), "once it is known")
 		})
 	}

@@ -54,6 +54,10 @@ func (s *service) get(ctx context.Context, name, url string, read func(body []by
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c := call{Service: name}
+	if seconds := s.paused(ctx, name); seconds > 0 {
+		c.Reason, c.RetryAfter = reasonRateLimited, seconds
+		return c
+	}
 	status, headers, body, err := s.cached(ctx, url)
 	switch {
 	case err != nil:
@@ -65,6 +69,9 @@ func (s *service) get(ctx context.Context, name, url string, read func(body []by
 		c.Reason = "http_" + strconv.Itoa(status)
 	case !read(body):
 		c.Reason = reasonBadAnswer
+	}
+	if status == 429 || status == 503 {
+		s.pause(ctx, name, status, retryAfter(headers))
 	}
 	c.Status = status
 	return c
