@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -57,7 +58,11 @@ func writeHolder(lock *os.File) error {
 	return err
 }
 
-func (d *dataDir) Close() error { return d.lock.Close() }
+// Close gives the directory to the next host. It unlocks by word, because a process
+// that is just being started has the file too for a moment, and the lock with it.
+func (d *dataDir) Close() error {
+	return errors.Join(unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
+}
 
 // collect deletes derived files that nobody has used for derivedAge.
 func collect(derived string, now time.Time) (removed int) {
