@@ -20,6 +20,7 @@ const (
 	ImportSendError      = "send_error"
 	ImportHTTPStart      = "http_start"
 	ImportSecretGet      = "secret_get"
+	ImportKVStart        = "kv_start"
 	ImportLog            = "log"
 )
 
@@ -42,7 +43,10 @@ const (
 	MaxLogRecord  = 64 << 10  // one log frame
 	MaxSecretName = 256       // a secret's name
 	MaxRequestID  = 128       // a request id
-	MaxOpenCalls  = 64        // outbound calls open at once in one sandbox
+	MaxOpenCalls  = 64        // calls open at once in one sandbox, outbound and key-value
+	MaxKVKey      = 512       // a key of the key-value store
+	MaxKVValue    = 1 << 20   // a value of the key-value store
+	MaxKVKeys     = 1000      // keys in one answer to a list
 	EntropySize   = 32        // fresh random bytes in every event
 )
 

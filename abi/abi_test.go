@@ -12,10 +12,10 @@ import (
 func TestKinds(t *testing.T) {
 	names := []string{
 		"none", "internal", "invalid", "not_found", "denied", "overloaded", "deadline", "trapped", "exited",
-		"out_of_memory", "too_large", "out_of_order", "no_answer", "guest_error", "unavailable", "not_ready",
+		"out_of_memory", "too_large", "out_of_order", "no_answer", "guest_error", "unavailable", "not_ready", "conflict",
 	}
 	require.Len(t, kindNames, len(names))
-	require.Equal(t, Kind(15), NotReady)
+	require.Equal(t, Kind(16), Conflict)
 	for n, name := range names {
 		require.Equal(t, name, Kind(n).String())
 		require.Equal(t, int32(-n), Kind(n).Errno())
@@ -38,7 +38,7 @@ func TestLimits(t *testing.T) {
 	limits := map[string][2]int{
 		"body": {MaxBody, 6291456}, "inline body": {MaxInlineBody, 65536}, "head": {MaxHead, 131072}, "pairs": {MaxPairs, 1000},
 		"log record": {MaxLogRecord, 65536}, "secret name": {MaxSecretName, 256}, "request id": {MaxRequestID, 128},
-		"open calls": {MaxOpenCalls, 64}, "entropy": {EntropySize, 32}, "header": {HeaderSize, 8},
+		"open calls": {MaxOpenCalls, 64}, "key": {MaxKVKey, 512}, "value": {MaxKVValue, 1048576}, "keys": {MaxKVKeys, 1000}, "entropy": {EntropySize, 32}, "header": {HeaderSize, 8},
 	}
 	for name, l := range limits {
 		require.Equal(t, l[1], l[0], name)

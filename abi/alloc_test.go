@@ -47,6 +47,8 @@ func TestDecodersAllocateInProportion(t *testing.T) {
 		fields.Unknown[i].Type = uint16(1000 + i)
 	}
 	pairs := &Result{Headers: make(Pairs, MaxPairs)}
+	keys := AppendKVAnswer(nil, &KVAnswer{Keys: make([]string, MaxKVKeys)})
+	require.Less(t, allocated(func() { decode("kv_answer", keys) }), uint64(most*len(keys)), "keys")
 	for name, res := range map[string]*Result{"unknown fields": fields, "pairs": pairs} {
 		b := AppendResult(nil, res)
 		require.Less(t, allocated(func() { decode("result", b) }), uint64(most*len(b)), name)
@@ -63,9 +65,12 @@ func decode(frame string, b []byte) {
 	var req HTTPRequest
 	var head HTTPHead
 	var rec LogRecord
+	var kv KVRequest
+	var answer KVAnswer
 	_ = map[string]func([]byte) error{
 		"event": ev.Decode, "result": res.Decode, "error": e.Decode,
 		"http_request": req.Decode, "http_head": head.Decode, "log_record": rec.Decode,
+		"kv_request": kv.Decode, "kv_answer": answer.Decode,
 	}[frame](b)
 }
 

@@ -23,6 +23,8 @@ const (
 	frameHTTPRequest = 4
 	frameHTTPHead    = 5
 	frameLogRecord   = 6
+	frameKVRequest   = 7
+	frameKVAnswer    = 8
 )
 
 // Errors of the decoders. They say which rule of README.md section 3 was broken.
@@ -34,7 +36,7 @@ var (
 	ErrOrder     = errors.New("abi: fields out of order or repeated")
 	ErrZeroField = errors.New("abi: a field that should have been left out")
 	ErrFieldSize = errors.New("abi: field of the wrong size")
-	ErrPairs     = errors.New("abi: malformed or overlong list of pairs")
+	ErrPairs     = errors.New("abi: malformed or overlong list of pairs or strings")
 	ErrTooLarge  = errors.New("abi: over the limit of version 1")
 )
 
@@ -234,4 +236,12 @@ func (r *frameReader) i64(data []byte) int64 {
 		r.err = ErrZeroField
 	}
 	return v
+}
+
+func (r *frameReader) kind(data []byte) Kind {
+	kind := r.u32(data)
+	if kind > 255 {
+		r.err = ErrFieldSize
+	}
+	return Kind(kind)
 }

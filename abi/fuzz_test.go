@@ -12,6 +12,8 @@ func FuzzError(f *testing.F)       { fuzz(f, "error") }
 func FuzzHTTPRequest(f *testing.F) { fuzz(f, "http_request") }
 func FuzzHTTPHead(f *testing.F)    { fuzz(f, "http_head") }
 func FuzzLogRecord(f *testing.F)   { fuzz(f, "log_record") }
+func FuzzKVRequest(f *testing.F)   { fuzz(f, "kv_request") }
+func FuzzKVAnswer(f *testing.F)    { fuzz(f, "kv_answer") }
 
 // fuzz holds a decoder to its one property: what it accepts it encodes again to
 // the same bytes, unknown fields included, and when it refuses the value is zero.

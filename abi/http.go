@@ -96,11 +96,7 @@ func (h *HTTPHead) Decode(b []byte) error {
 		case httpHeadHeaders:
 			h.Headers = r.pairs(data, nil)
 		case httpHeadKind:
-			kind := r.u32(data)
-			if kind > 255 {
-				r.err = ErrFieldSize
-			}
-			h.Kind = Kind(kind)
+			h.Kind = r.kind(data)
 		case httpHeadMessage:
 			h.Message = r.string(data)
 		default:

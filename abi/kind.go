@@ -22,6 +22,7 @@ const (
 	GuestError              // the guest answered with send_error
 	Unavailable             // an upstream could not be reached or broke off
 	NotReady                // the function has no version that serves
+	Conflict                // a key is not at the revision that the guest expected
 )
 
 var kindNames = [...]string{
@@ -29,6 +30,7 @@ var kindNames = [...]string{
 	Overloaded: "overloaded", Deadline: "deadline", Trapped: "trapped", Exited: "exited",
 	OutOfMemory: "out_of_memory", TooLarge: "too_large", OutOfOrder: "out_of_order",
 	NoAnswer: "no_answer", GuestError: "guest_error", Unavailable: "unavailable", NotReady: "not_ready",
+	Conflict: "conflict",
 }
 
 // String returns the kind's name as it appears in logs and public error codes.

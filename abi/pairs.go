@@ -78,12 +78,18 @@ func (r *frameReader) pairs(data []byte, into Pairs) Pairs {
 	return pairs
 }
 
-// countPairs walks data without allocating, so that a length a guest made up
-// never decides the size of an allocation.
+// countPairs counts what is in data.
 func countPairs(data []byte) (n int, ok bool) {
-	for strings := 0; ; strings++ {
+	n, ok = countStrings(data)
+	return n / 2, ok && n%2 == 0
+}
+
+// countStrings walks data without allocating, so that a length a guest made up
+// never decides the size of an allocation.
+func countStrings(data []byte) (n int, ok bool) {
+	for ; ; n++ {
 		if len(data) == 0 {
-			return strings / 2, strings%2 == 0
+			return n, true
 		}
 		if len(data) < 4 {
 			return 0, false

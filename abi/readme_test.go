@@ -19,8 +19,9 @@ func TestReadmeNamesItsChecks(t *testing.T) {
 			vectors[f.Frame+"/"+v.Name] = true
 		}
 	}
-	tests := map[string]string{"T": source(t, "."), "S": source(t, "../host/sandbox"), "W": source(t, "../host/trigger/web")}
-	tag := regexp.MustCompile(`\[(V|T|S|W): ([^\]]+)\]`)
+	tests := map[string]string{"T": source(t, "."), "S": source(t, "../host/sandbox"), "W": source(t, "../host/trigger/web"),
+		"C": source(t, "../host/capability"), "K": source(t, "../host/state")}
+	tag := regexp.MustCompile(`\[(V|T|S|W|C|K): ([^\]]+)\]`)
 	for _, p := range requirements(t) {
 		found := tag.FindAllStringSubmatch(p, -1)
 		require.NotEmpty(t, found, "no check is named in: %s", p)
@@ -28,7 +29,7 @@ func TestReadmeNamesItsChecks(t *testing.T) {
 			switch m[1] {
 			case "V":
 				require.True(t, vectors[m[2]], "there is no vector %q", m[2])
-			case "T", "S", "W":
+			default:
 				require.True(t, named(tests[m[1]], m[2]), "there is no test %q", m[0])
 			}
 		}

@@ -28,6 +28,8 @@ var codecs = map[string]func(b []byte) (value any, again []byte, err error){
 	"http_request": codec(AppendHTTPRequest),
 	"http_head":    codec(AppendHTTPHead),
 	"log_record":   codec(AppendLogRecord),
+	"kv_request":   codec(AppendKVRequest),
+	"kv_answer":    codec(AppendKVAnswer),
 }
 
 type decoder[T any] interface {
@@ -155,6 +157,12 @@ func viewField(field any) any {
 		return hex.EncodeToString(f)
 	case [EntropySize]byte:
 		return hex.EncodeToString(f[:])
+	case []string:
+		list := make([]any, len(f))
+		for i := range f {
+			list[i] = f[i]
+		}
+		return list
 	case Pairs:
 		list := make([]any, len(f))
 		for i, p := range f {

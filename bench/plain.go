@@ -83,7 +83,7 @@ func (p *plain) prepare(ctx context.Context, wasm []byte) error {
 	}{
 		abi.ImportGetNextRequest: {2, p.getNextRequest}, abi.ImportSendResponse: {2, p.sendResponse},
 		abi.ImportBodyRead: {3, refuse}, abi.ImportSendError: {2, refuse}, abi.ImportHTTPStart: {2, refuse},
-		abi.ImportSecretGet: {4, refuse}, abi.ImportLog: {2, refuse},
+		abi.ImportSecretGet: {4, refuse}, abi.ImportKVStart: {2, refuse}, abi.ImportLog: {2, refuse},
 	} {
 		params := []api.ValueType{i32, i32, i32, i32}[:fn.params]
 		host.NewFunctionBuilder().WithGoModuleFunction(fn.call, params, []api.ValueType{i32}).Export(name)

@@ -60,11 +60,12 @@ type Kind = abi.Kind
 const (
 	None        = abi.None
 	Invalid     = abi.Invalid     // the request itself cannot be used
-	NotFound    = abi.NotFound    // no such secret
+	NotFound    = abi.NotFound    // no such secret or key
 	Denied      = abi.Denied      // not granted in functions.toml
 	Overloaded  = abi.Overloaded  // too many calls at once
 	Deadline    = abi.Deadline    // the time given was over
-	TooLarge    = abi.TooLarge    // over a limit of the ABI
+	TooLarge    = abi.TooLarge    // over a limit of the ABI, or a full bucket
+	Conflict    = abi.Conflict    // a key is at another revision
 	Unavailable = abi.Unavailable // the upstream could not be reached or broke off
 )
 

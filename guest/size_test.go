@@ -30,11 +30,13 @@ func TestTheCoreImportsNothingHeavy(t *testing.T) {
 	}
 }
 
-func TestFetchStaysLight(t *testing.T) {
-	deps := strings.Fields(goTool(t, "list", "-deps", "spore/guest/fetch"))
-	require.Contains(t, deps, "spore/guest")
-	for _, heavy := range []string{"fmt", "encoding/json", "net/http", "log/slog"} {
-		require.NotContains(t, deps, heavy)
+func TestCallsStayLight(t *testing.T) {
+	for _, name := range []string{"spore/guest/fetch", "spore/guest/kv"} {
+		deps := strings.Fields(goTool(t, "list", "-deps", name))
+		require.Contains(t, deps, "spore/guest/internal/descriptor")
+		for _, heavy := range []string{"fmt", "encoding/json", "net/http", "log/slog"} {
+			require.NotContains(t, deps, heavy)
+		}
 	}
 }
 

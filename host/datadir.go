@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -25,6 +26,7 @@ const attachedAge = 24 * time.Hour
 //
 //	lock      held by the running host; names its process
 //	derived/  built modules, compiled code, snapshots; may be deleted at any time
+//	state/    what functions keep, in files of NATS JetStream; only the host may write here
 type dataDir struct {
 	path string
 	lock *os.File
@@ -61,7 +63,11 @@ func writeHolder(lock *os.File) error {
 	return err
 }
 
-func (d *dataDir) Close() error { return d.lock.Close() }
+// Close gives the directory to the next host. It unlocks by word, because a process
+// that is just being started has the file too for a moment, and the lock with it.
+func (d *dataDir) Close() error {
+	return errors.Join(unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
+}
 
 // collect deletes derived files that nobody has used for age. derived may be a
 // link to a directory that hosts share.

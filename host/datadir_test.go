@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"spore/host/function"
 )
@@ -66,4 +67,19 @@ func TestSlackRepliesAreShownAsSlackShowsThem(t *testing.T) {
 		require.NoError(t, printSlack(&out, body))
 		require.Equal(t, want, out.String())
 	}
+}
+
+// TestACloneOfTheLockDoesNotKeepIt has a second descriptor of the lock's file, as a
+// process has that was forked and has not begun its program yet.
+func TestACloneOfTheLockDoesNotKeepIt(t *testing.T) {
+	dir := t.TempDir()
+	first, err := openDataDir(dir)
+	require.NoError(t, err)
+	clone, err := unix.Dup(int(first.lock.Fd()))
+	require.NoError(t, err)
+	defer unix.Close(clone)
+	require.NoError(t, first.Close())
+	second, err := openDataDir(dir)
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
 }

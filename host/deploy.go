@@ -41,6 +41,9 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	h.secrets.Store(secrets)
+	if err := h.openState(ctx, cfg); err != nil {
+		return err
+	}
 	next := make([]*deployed, len(cfg.Functions))
 	errs := make([]error, len(cfg.Functions))
 	slots := make(chan struct{}, runtime.NumCPU())
@@ -146,9 +149,13 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if missing := h.missingSecrets(spec); len(missing) > 0 {
 		return nil, h.refused(spec, fmt.Errorf("secret %s is not set; add it to the secrets that functions.toml names", strings.Join(missing, ", ")))
 	}
+	kv, err := h.keys(*spec)
+	if err != nil {
+		return nil, h.refused(spec, err)
+	}
 	start := time.Now()
 	var number int // 0, as the log has it, until the version is published
-	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, samples, func() int { return number }))
+	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, samples, kv, func() int { return number }))
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"spore/host/invoke"
 	"spore/host/registry"
 	"spore/host/sandbox"
+	"spore/host/state"
 	"spore/host/telemetry"
 )
 
@@ -34,7 +36,9 @@ type host struct {
 	engine   *sandbox.Engine
 	sweeping func() // ends taking idle functions out of memory
 	http     *capability.HTTP
-	recorder *recorder // of a local run; nil otherwise
+	state    *state.State   // nil until a function may keep something
+	kv       *capability.KV // over state
+	recorder *recorder      // of a local run; nil otherwise
 	registry registry.Registry
 
 	dispatcher *invoke.Dispatcher
@@ -87,6 +91,39 @@ func (h *host) close() {
 	h.dispatcher.Close()
 	h.http.Close()
 	h.sweeping()
+	if h.state != nil {
+		h.state.Close()
+	}
+}
+
+// stateTime is how long opening state may take.
+const stateTime = 10 * time.Second
+
+// openState opens what functions keep things in, once the first of them may: a host
+// without one pays nothing for it.
+func (h *host) openState(ctx context.Context, cfg *config.Config) error {
+	wanted := slices.ContainsFunc(cfg.Functions, func(f function.Spec) bool { return f.KV > 0 })
+	if !wanted || h.state != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stateTime)
+	defer cancel()
+	start := time.Now()
+	s, err := state.Open(ctx, state.Options{Directory: filepath.Join(cfg.Host.Data, "state"), URL: cfg.Host.NATS, Log: h.log, Now: h.now})
+	if err != nil {
+		return err
+	}
+	h.log.Debug("state opened", "took", time.Since(start).Round(time.Microsecond).String())
+	h.state, h.kv = s, capability.NewKV(s, capability.KVOptions{})
+	return nil
+}
+
+// keys returns spec's key-value operations.
+func (h *host) keys(spec function.Spec) (*capability.FunctionKV, error) {
+	if spec.KV == 0 {
+		return capability.NoKV(spec), nil
+	}
+	return h.kv.For(spec)
 }
 
 // openSecrets opens the secrets cfg names, and refuses the demo's on a listener
@@ -114,7 +151,7 @@ func isLoopback(listen string) bool {
 }
 
 // settings is what a function's image depends on beside its module.
-func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, version func() int) sandbox.Settings {
+func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, kv *capability.FunctionKV, version func() int) sandbox.Settings {
 	return sandbox.Settings{
 		Name:        spec.Name,
 		MemoryMax:   spec.Limits.Memory,
@@ -123,6 +160,7 @@ func (h *host) settings(spec *function.Spec, samples []sandbox.Sample, version f
 		Warmup:      samples,
 		Capabilities: sandbox.Capabilities{
 			HTTP:   h.recorder.listen(h.http.For(*spec).Do),
+			KV:     kv.Do,
 			Secret: h.secret(*spec),
 			Log:    h.guestLog(spec.Name, version),
 		},

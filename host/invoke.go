@@ -234,6 +234,13 @@ func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 // A signature is not checked: nobody else can have sent it.
 func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request, opt invokeOptions) (*answer, error) {
 	errOut := cmd.ErrOrStderr()
+	if spec.KV > 0 && cfg.Host.NATS == "" { // the store in the data directory is one process's
+		data, err := openDataDir(cfg.Host.Data)
+		if err != nil {
+			return nil, fmt.Errorf("%w; or send the event to that host, without --local", err)
+		}
+		defer data.Close()
+	}
 	log, writer, redact := newLogger("text", errOut)
 	defer background(writer.Run)()
 	h, err := newHost(cfg, log, redact, time.Now)

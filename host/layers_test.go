@@ -16,12 +16,12 @@ import (
 // entry ending in /... covers everything below it.
 var layers = [][]string{
 	{"spore/abi"},
-	{"spore/guest/internal/sys"},
+	{"spore/guest/internal/sys", "spore/guest/internal/descriptor"},
 	{"spore/guest", "spore/host/function"},
-	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events", "spore/guest/guesttest"},
+	{"spore/guest/fetch", "spore/guest/secret", "spore/guest/kv", "spore/guest/logging", "spore/guest/typed", "spore/guest/slack", "spore/guest/events", "spore/guest/guesttest"},
 	{"spore/guest/roundtrip", "spore/guest/lambda/internal/invocation"},
 	{"spore/guest/lambda", "spore/guest/lambda/bridge"},
-	{"spore/host/wasmbin", "spore/host/config", "spore/host/gobuild"},
+	{"spore/host/wasmbin", "spore/host/state", "spore/host/config", "spore/host/gobuild"},
 	{"spore/host/sandbox", "spore/host/capability", "spore/host/registry"},
 	{"spore/host/invoke", "spore/host/telemetry"},
 	{"spore/host/trigger/..."},
@@ -35,6 +35,7 @@ var doors = map[string]string{
 	"github.com/valyala/fasthttp":   "spore/host/trigger/web",
 	"github.com/fasthttp/router":    "spore/host/trigger/web",
 	"github.com/BurntSushi/toml":    "spore/host/config",
+	"github.com/nats-io":            "spore/host/state",
 	"github.com/fsnotify/fsnotify":  "spore/host",
 }
 
@@ -63,6 +64,7 @@ func TestLayerRulesRefuseWhatTheyShould(t *testing.T) {
 		{"spore/host/sandbox", "spore/host/registry"},
 		{"spore/host/config", "spore/host/sandbox"},
 		{"spore/host/invoke", "github.com/tetratelabs/wazero/api"},
+		{"spore/host/capability", "github.com/nats-io/nats.go/jetstream"},
 		{"spore/guest/events", "github.com/aws/aws-lambda-go/events"},
 		{"spore/modules/alerts", "spore/host/function"},
 		{"spore/host/newcomer", "spore/abi"},

@@ -6,10 +6,10 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 
 	"spore/abi"
 	"spore/guest"
+	"spore/guest/internal/descriptor"
 	"spore/guest/internal/sys"
 )
 
@@ -45,10 +45,7 @@ func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*S
 	if fd < 0 {
 		return nil, &callError{call: c.name, kind: abi.KindOfErrno(fd)}
 	}
-	// The host reports the descriptor as a non-blocking stream, so NewFile gives
-	// it to Go's poller and a read parks this goroutine alone.
-	c.file = os.NewFile(uintptr(fd), "http")
-	c.stop = context.AfterFunc(ctx, func() { c.file.SetReadDeadline(time.Unix(1, 0)) })
+	c.file = descriptor.Open(ctx, fd, "http")
 	head, err := c.head()
 	if err != nil {
 		c.Close()
@@ -61,22 +58,13 @@ func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*S
 type call struct {
 	ctx  context.Context
 	name string
-	file *os.File
-	stop func() bool
+	file *descriptor.File
 }
 
 // head reads the frame that precedes the body.
 func (c *call) head() (head abi.HTTPHead, err error) {
-	frame := make([]byte, abi.HeaderSize)
-	if _, err := io.ReadFull(c, frame); err != nil {
-		return head, c.broken(err)
-	}
-	size := abi.FrameLength(frame)
-	if size < abi.HeaderSize || size > maxHeadFrame {
-		return head, c.broken(abi.ErrTooLarge)
-	}
-	frame = append(frame, make([]byte, size-abi.HeaderSize)...)
-	if _, err := io.ReadFull(c, frame[abi.HeaderSize:]); err != nil {
+	frame, err := descriptor.ReadFrame(c, maxHeadFrame)
+	if err != nil {
 		return head, c.broken(err)
 	}
 	if err := head.Decode(frame); err != nil {
@@ -115,10 +103,7 @@ func kindOfRead(err error) abi.Kind {
 }
 
 // Close gives the descriptor back; the host ends the call if it still runs.
-func (c *call) Close() error {
-	c.stop()
-	return c.file.Close()
-}
+func (c *call) Close() error { return c.file.Close() }
 
 // ended is the error of a call whose context ended.
 func (c *call) ended() error {

@@ -16,14 +16,17 @@ import (
 // refusal is a head that says why there is no answer. Of the URL it shows the
 // origin: paths and queries may hold secrets, and messages end up in logs.
 func refusal(err error, out *http.Request) (abi.HTTPHead, io.ReadCloser) {
-	const limit = 1000
 	op := "http_start"
 	if out != nil {
 		op += " " + out.URL.Scheme + "://" + out.URL.Host + "/"
 	}
-	message := op + ": " + err.Error()
-	message = strings.ToValidUTF8(message[:min(len(message), limit)], "")
-	return abi.HTTPHead{Kind: function.KindOf(err), Message: message}, http.NoBody
+	return abi.HTTPHead{Kind: function.KindOf(err), Message: message(op + ": " + err.Error())}, http.NoBody
+}
+
+// message is an account of what went wrong, for the author, cut to what is sensible.
+func message(text string) string {
+	const limit = 1000
+	return strings.ToValidUTF8(text[:min(len(text), limit)], "")
 }
 
 // explain gives the error of a call the kind its author branches on.

@@ -45,6 +45,7 @@ func TestFullFile(t *testing.T) {
 		UserAgent:   "example.org contact@example.org",
 		Log:         "json",
 		Concurrency: 32,
+		NATS:        "nats://a.example:4222, tls://user:pw@b.example",
 	}, cfg.Host)
 	require.Equal(t, Secrets{File: "/etc/spore/secrets.toml"}, cfg.Secrets)
 	require.Len(t, cfg.Functions, 2)
@@ -83,6 +84,7 @@ func TestFullFile(t *testing.T) {
 			{Scheme: "http", Host: "::1", Port: "80"},
 		},
 		Secrets: []string{"STATS_API_TOKEN"},
+		KV:      16 << 20,
 		Warmup:  []string{"/etc/spore/modules/stats/events/members.form", "/srv/samples/b.json"},
 	}, stats)
 }

@@ -35,11 +35,12 @@ func (t functionTable) read(name string, routes *routeSet) function.Spec {
 	spec.HTTP = t.origins("http", granted, true)
 	spec.HTTPPrivate = t.origins("http_private", granted, false)
 	spec.Secrets = t.secrets()
+	spec.KV, _ = t.size("kv", "64KiB to 16GiB", lowestKV, highestKV)
 	for _, r := range t.tables("route") {
 		spec.Routes = append(spec.Routes, t.route(r, spec.Secrets, routes))
 	}
 	spec.Warmup = t.warmup(spec.Routes)
-	t.done("schedule", "watch", "queue", "retry", "kv", "alias")
+	t.done("schedule", "watch", "queue", "retry", "alias")
 	return spec
 }
 
@@ -64,21 +65,38 @@ const (
 	highestMemory = 4095 << 20 // the engine counts bytes in 32 bits
 )
 
+// Bounds of a key-value bucket in bytes. The highest has room for nearly as many values
+// of the greatest length as a bucket may have keys.
+const (
+	lowestKV  = 64 << 10
+	highestKV = 16 << 30
+)
+
 func (t functionTable) memory(key string, def int64) int64 {
-	v, ok := get[string](t.table, key, `a size in quotes like "64MiB"`)
+	n, ok := t.size(key, "1MiB to 4095MiB", lowestMemory, highestMemory)
 	if !ok {
 		return def
+	}
+	return (n + page - 1) / page * page
+}
+
+// size reads the size at key, which is to be within bounds, also given in words. It
+// is not ok when nothing is there that can be used.
+func (t functionTable) size(key, bounds string, lowest, highest int64) (bytes int64, ok bool) {
+	v, ok := get[string](t.table, key, `a size in quotes like "64MiB"`)
+	if !ok {
+		return 0, false
 	}
 	n, ok := parseSize(v)
 	switch {
 	case !ok:
 		t.problem(key, fmt.Sprintf("%q is not a size", clip(v)), `write it like "64MiB" or "64MB"`)
-	case n < lowestMemory || n > highestMemory:
-		t.problem(key, "is "+v, "use 1MiB to 4095MiB")
+	case n < lowest || n > highest:
+		t.problem(key, "is "+v, "use "+bounds)
 	default:
-		return (n + page - 1) / page * page
+		return n, true
 	}
-	return def
+	return 0, false
 }
 
 // parseSize reads a whole number with a unit. A number too large for an int64

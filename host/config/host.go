@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -13,6 +14,7 @@ type Host struct {
 	UserAgent   string // of outbound calls
 	Log         string // "auto", "text" or "json"
 	Concurrency int    // sandboxes at once, all functions together
+	NATS        string // URL of a NATS cluster that keeps state; empty: the data directory does
 }
 
 // Secrets is the [secrets] table: where secrets come from. At most one field is
@@ -36,8 +38,12 @@ func readHost(t *table, base string) Host {
 		UserAgent:   t.str("user_agent", "spore"),
 		Log:         t.str("log", "auto"),
 		Concurrency: int(t.number("concurrency", defaultConcurrency, 1, 100_000)),
+		NATS:        t.str("nats", ""),
 	}
-	t.done("nats", "queue", "console")
+	t.done("queue", "console")
+	if h.NATS != "" && !isNATS(h.NATS) {
+		t.problem("nats", "is not the URL of a NATS server", `write it like "nats://10.0.0.1:4222"; several are separated by commas`)
+	}
 	if !isListenAddress(h.Listen) {
 		t.problem("listen", "is not an address and port", `write it like "127.0.0.1:8080"`)
 	}
@@ -48,6 +54,17 @@ func readHost(t *table, base string) Host {
 		t.problem("log", "is not a log format", `use "auto", "text" or "json"`)
 	}
 	return h
+}
+
+// isNATS reports whether s is one URL or several with commas in between.
+func isNATS(s string) bool {
+	for one := range strings.SplitSeq(s, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" {
+			return false
+		}
+	}
+	return true
 }
 
 func isListenAddress(s string) bool {

@@ -25,6 +25,7 @@ type Spec struct {
 	HTTP        []Origin // outbound grants, public addresses only
 	HTTPPrivate []Origin // outbound grants for which private addresses are meant
 	Secrets     []string // names this function may read
+	KV          int64    // most bytes of its key-value bucket; 0: it has none
 	Warmup      []string // absolute paths of sample events, served before the snapshot is taken
 }
 

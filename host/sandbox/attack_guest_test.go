@@ -427,7 +427,7 @@ func TestS8PanicsInACallAreItsError(t *testing.T) {
 			require.NoError(t, err)
 			require.NotContains(t, string(res.Body), "lost")
 			require.NotContains(t, string(res.Body), ".go")
-			require.Contains(t, strings.Join(said, "\n"), "panic in an outbound call: lost")
+			require.Contains(t, strings.Join(said, "\n"), "panic in a call: lost")
 		})
 	}
 }

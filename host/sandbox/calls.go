@@ -27,7 +27,7 @@ const (
 	maxPendingBytes = 16 << 20 // of request frames; two of the largest fit
 )
 
-// callTable holds a run's outbound calls by descriptor. The guest's goroutine
+// callTable holds a run's calls, outbound and key-value, by descriptor. The guest's goroutine
 // alone uses it; each call fills itself on a goroutine of its own.
 type callTable struct {
 	open []*call       // nil where closed
@@ -42,8 +42,12 @@ func (t *callTable) admits(n uint32) bool {
 	return t.pendingCalls.Load() < maxPendingCalls && (n > abi.MaxHead+abi.MaxBody || t.pendingBytes.Load()+int64(n) <= maxPendingBytes)
 }
 
+// perform does what a call is for. What there is to read is head and then body,
+// which may be nil.
+type perform func(ctx context.Context) (head []byte, body io.ReadCloser)
+
 // start begins a call, whose frame had n bytes, and returns its descriptor.
-func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
+func (t *callTable) start(r *run, n int, do perform) int32 {
 	i := t.free()
 	if i < 0 {
 		return abi.Overloaded.Errno()
@@ -55,7 +59,6 @@ func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
 	c := &call{wake: t.wake, cancel: cancel}
 	c.space.L = &c.mu
 	t.open[i] = c
-	http := r.img.settings.HTTP
 	t.pendingCalls.Add(1)
 	t.pendingBytes.Add(int64(n))
 	t.wait.Go(func() {
@@ -66,7 +69,7 @@ func (t *callTable) start(r *run, req *abi.HTTPRequest, n int) int32 {
 			t.pendingCalls.Add(-1)
 			t.pendingBytes.Add(int64(-n))
 		}()
-		c.fill(http(ctx, req))
+		c.fill(do(ctx))
 	})
 	return int32(firstCall + i)
 }
@@ -111,7 +114,7 @@ func (t *callTable) closeAll() {
 	t.open = nil
 }
 
-// call is one outbound call as the guest reads it: a head frame, the body, the end.
+// call is one call as the guest reads it: a frame, perhaps a body, the end.
 type call struct {
 	wake   chan<- struct{}
 	cancel context.CancelFunc
@@ -126,9 +129,9 @@ type call struct {
 
 // fill writes head and body to the buffer, as far ahead of the guest as
 // callBuffer allows.
-func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
+func (c *call) fill(head []byte, body io.ReadCloser) {
 	defer c.cancel()
-	c.append(abi.AppendHTTPHead(nil, &head))
+	c.append(head)
 	if body == nil {
 		c.end(success)
 		return
@@ -150,7 +153,7 @@ func (c *call) fill(head abi.HTTPHead, body io.ReadCloser) {
 // panicked ends a call whose goroutine panicked: nothing that a guest asks for may
 // end the host.
 func (c *call) panicked(to *Capabilities, requestID string, p any) {
-	to.log(requestID, abi.LogRecord{Level: 8, Message: fmt.Sprint("panic in an outbound call: ", p), Attrs: abi.Pairs{{Name: "stack", Value: string(debug.Stack())}}})
+	to.log(requestID, abi.LogRecord{Level: 8, Message: fmt.Sprint("panic in a call: ", p), Attrs: abi.Pairs{{Name: "stack", Value: string(debug.Stack())}}})
 	c.cancel()
 	c.end(errIO)
 }

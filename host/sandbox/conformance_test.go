@@ -29,6 +29,9 @@ func capable() sandbox.Settings {
 		HTTP: func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
 			return abi.HTTPHead{Kind: abi.Denied, Message: "not granted"}, nil
 		},
+		KV: func(context.Context, *abi.KVRequest) (abi.KVAnswer, func()) {
+			return abi.KVAnswer{Kind: abi.NotFound}, func() {}
+		},
 		Log: func(string, abi.LogRecord) {},
 	}}
 }
@@ -50,6 +53,7 @@ func TestConformance(t *testing.T) {
 	secret := func(want, ptr, size int32) step { return call(abi.ImportSecretGet, want, nameAt, 5, ptr, size) }
 	logs := call(abi.ImportLog, 0, logAt, int32(len(logFrame)))
 	body := call(abi.ImportBodyRead, 0, 0, 0, 0)
+	kvStart := call(abi.ImportKVStart, 8, kvAt, int32(len(kvFrame)))
 	httpStart := call(abi.ImportHTTPStart, 8, httpAt, int32(len(httpFrame)))
 	for name, tc := range map[string]struct {
 		guest handmade
@@ -66,6 +70,11 @@ func TestConformance(t *testing.T) {
 		"a body before the request":                     {handmade{serve: []step{body.as(outOfOrder), take(size), respond()}}, abi.OutOfOrder},
 		"a secret before the request":                   {handmade{serve: []step{secret(outOfOrder, 0, 99), take(size), respond()}}, abi.OutOfOrder},
 		"a call before the request":                     {handmade{serve: []step{httpStart.as(outOfOrder), take(size), respond()}}, abi.OutOfOrder},
+		"an operation before the request":               {handmade{serve: []step{kvStart.as(outOfOrder), take(size), respond()}}, abi.OutOfOrder},
+		"an operation after the answer":                 {handmade{serve: []step{take(size), respond(), kvStart}}, abi.None},
+		"an operation during initialisation":            {handmade{init: []step{kvStart.as(denied)}, serve: []step{take(size), respond()}}, abi.None},
+		"a malformed operation":                         {handmade{serve: []step{take(size), call(abi.ImportKVStart, invalid, errorAt, 16), respond()}}, abi.None},
+		"an operation over the limit":                   {handmade{serve: []step{take(size), call(abi.ImportKVStart, tooLarge, 0, abi.MaxHead+abi.MaxKVValue+1), respond()}}, abi.None},
 		"two answers":                                   {handmade{serve: []step{take(size), respond(), respond().as(outOfOrder)}}, abi.OutOfOrder},
 		"an error after the answer":                     {handmade{serve: []step{take(size), respond(), failWith().as(outOfOrder)}}, abi.OutOfOrder},
 		"a body after the answer":                       {handmade{serve: []step{take(size), respond(), body.as(outOfOrder)}}, abi.OutOfOrder},
@@ -108,14 +117,22 @@ func TestConformance(t *testing.T) {
 	}
 }
 
+// TestOpenCallsAreBounded opens calls of both kinds by turns: they share the bound.
 func TestOpenCallsAreBounded(t *testing.T) {
-	var steps []step
-	for i := range int32(abi.MaxOpenCalls) {
-		steps = append(steps, call(abi.ImportHTTPStart, 8+i, httpAt, int32(len(httpFrame))))
+	start := func(i, want int32) step {
+		if i%2 == 0 {
+			return call(abi.ImportHTTPStart, want, httpAt, int32(len(httpFrame)))
+		}
+		return call(abi.ImportKVStart, want, kvAt, int32(len(kvFrame)))
 	}
-	steps = append(steps, call(abi.ImportHTTPStart, abi.Overloaded.Errno(), httpAt, int32(len(httpFrame))))
-	steps = append([]step{take(anyResult)}, append(steps, respond())...)
-	_, err := handmade{serve: steps}.serveOnce(t, abi.Event{})
+	steps := []step{take(anyResult)}
+	for i := range int32(abi.MaxOpenCalls) {
+		steps = append(steps, start(i, 8+i))
+	}
+	for i := range int32(2) {
+		steps = append(steps, start(i, abi.Overloaded.Errno()))
+	}
+	_, err := handmade{serve: append(steps, respond())}.serveOnce(t, abi.Event{})
 	require.NoError(t, err)
 }
 

@@ -176,6 +176,10 @@ type Capabilities struct {
 	// head.Kind says that there is none. ctx ends with the event. The request's
 	// bytes are the callee's to keep.
 	HTTP func(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser)
+	// KV performs an operation on the function's keys. ctx ends with the event. The
+	// request's bytes are the callee's to keep; release is called when the answer has
+	// been read, or nobody will.
+	KV func(ctx context.Context, req *abi.KVRequest) (answer abi.KVAnswer, release func())
 	// Secret returns a secret's value, or an error with a kind.
 	Secret func(name string) ([]byte, error)
 	// Log takes a record, whose strings it may keep. requestID is empty during

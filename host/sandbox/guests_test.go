@@ -322,6 +322,9 @@ func TestGuestsFollowTheVectors(t *testing.T) {
 			img := prepareLanguage(t, languages[language](t), &logs)
 			tried, skipped := 0, 0
 			for _, f := range vectorFiles(t) {
+				if strings.HasPrefix(f.Frame, "kv_") { // these guests are older than kv_start
+					continue
+				}
 				for _, v := range f.Vectors {
 					frame := v.frame(t)
 					if len(frame) > abi.MaxBody { // no event can bring it to the guest
@@ -370,7 +373,7 @@ func vectorFiles(t *testing.T) []vectorFile {
 	t.Helper()
 	paths, err := filepath.Glob("../../abi/testdata/*.json")
 	require.NoError(t, err)
-	require.Len(t, paths, 6)
+	require.Len(t, paths, 8)
 	files := make([]vectorFile, len(paths))
 	for i, path := range paths {
 		text, err := os.ReadFile(path)

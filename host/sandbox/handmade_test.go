@@ -69,6 +69,7 @@ type hostFunc struct{ name, params string }
 var imports = []hostFunc{
 	{abi.ImportGetNextRequest, "ii"}, {abi.ImportBodyRead, "iii"}, {abi.ImportSendResponse, "ii"}, {abi.ImportSendError, "ii"},
 	{abi.ImportHTTPStart, "ii"}, {abi.ImportSecretGet, "iiii"}, {abi.ImportLog, "ii"},
+	{abi.ImportKVStart, "ii"},
 }
 
 func (m handmade) functions() []hostFunc {
@@ -90,6 +91,7 @@ const (
 	logAt      = 0x300
 	httpAt     = 0x400
 	nameAt     = 0x500
+	kvAt       = 0x580
 	memorySize = 0x10000
 )
 
@@ -97,6 +99,7 @@ var (
 	resultFrame = abi.AppendResult(nil, &abi.Result{Status: 201, Body: []byte("made by hand")})
 	errorFrame  = abi.AppendError(nil, &abi.Error{Type: "Oops", Message: "by hand"})
 	logFrame    = abi.AppendLogRecord(nil, &abi.LogRecord{Message: "hello"})
+	kvFrame     = abi.AppendKVRequest(nil, &abi.KVRequest{Op: abi.KVGet, Key: "k"})
 	httpFrame   = abi.AppendHTTPRequest(nil, &abi.HTTPRequest{URL: "https://example.test/"})
 )
 
@@ -224,7 +227,7 @@ func (m handmade) exportSection(first int) (items [][]byte) {
 }
 
 func (m handmade) dataSection() (items [][]byte) {
-	data := map[uint32][]byte{resultAt: resultFrame, errorAt: errorFrame, logAt: logFrame, httpAt: httpFrame, nameAt: []byte("TOKEN")}
+	data := map[uint32][]byte{resultAt: resultFrame, errorAt: errorFrame, logAt: logFrame, httpAt: httpFrame, kvAt: kvFrame, nameAt: []byte("TOKEN")}
 	maps.Copy(data, m.data)
 	for _, at := range slices.Sorted(maps.Keys(data)) {
 		items = append(items, cat([]byte{0, 0x41}, sleb(int32(at)), []byte{0x0b}, sized(data[at])))

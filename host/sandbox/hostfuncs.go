@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -44,6 +46,7 @@ func sporeFuncs() map[string]hostFunc {
 		abi.ImportSendError:      {"ii", "i", i32(sendError)},
 		abi.ImportHTTPStart:      {"ii", "i", i32(httpStart)},
 		abi.ImportSecretGet:      {"iiii", "i", i32(secretGet)},
+		abi.ImportKVStart:        {"ii", "i", i32(kvStart)},
 		abi.ImportLog:            {"ii", "i", i32(logRecord)},
 	}
 }
@@ -218,24 +221,61 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 }
 
 func httpStart(r *run, mem guestMemory, a []uint32) int32 {
-	switch {
-	case r.phase == phaseWaiting:
-		return r.outOfOrder()
-	case r.phase == phaseInit || r.img.settings.HTTP == nil:
-		return abi.Denied.Errno()
-	}
-	if !r.calls.admits(a[1]) {
-		return abi.Overloaded.Errno()
-	}
-	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxHead+abi.MaxBody)
+	http := r.img.settings.HTTP
+	req := new(abi.HTTPRequest)
+	n, kind := r.callFrame(mem, a, http != nil, abi.MaxHead+abi.MaxBody, req)
 	if kind != abi.None {
 		return kind.Errno()
 	}
-	req := new(abi.HTTPRequest)
-	if err := req.Decode(frame); err != nil {
-		return refusal(err).Errno()
+	return r.calls.start(r, n, func(ctx context.Context) ([]byte, io.ReadCloser) {
+		head, body := http(ctx, req)
+		return abi.AppendHTTPHead(nil, &head), body
+	})
+}
+
+func kvStart(r *run, mem guestMemory, a []uint32) int32 {
+	kv := r.img.settings.KV
+	req := new(abi.KVRequest)
+	n, kind := r.callFrame(mem, a, kv != nil, abi.MaxHead+abi.MaxKVValue, req)
+	if kind != abi.None {
+		return kind.Errno()
 	}
-	return r.calls.start(r, req, len(frame))
+	return r.calls.start(r, n, func(ctx context.Context) ([]byte, io.ReadCloser) {
+		answer, release := kv(ctx, req)
+		frame := abi.AppendKVAnswer(nil, &answer)
+		return nil, &releasing{bytes.NewReader(frame), release} // read as a body, so that the guest has to keep up
+	})
+}
+
+// releasing is an answer whose bytes are counted by the capability until they are read.
+type releasing struct {
+	*bytes.Reader
+	release func()
+}
+
+func (r *releasing) Close() error {
+	r.release()
+	return nil
+}
+
+// callFrame reads the frame that starts a call, or says why there will be none.
+func (r *run) callFrame(mem guestMemory, a []uint32, granted bool, limit int, req interface{ Decode([]byte) error }) (size int, _ abi.Kind) {
+	switch {
+	case r.phase == phaseWaiting:
+		return 0, abi.KindOfErrno(r.outOfOrder())
+	case r.phase == phaseInit || !granted:
+		return 0, abi.Denied
+	case !r.calls.admits(a[1]):
+		return 0, abi.Overloaded
+	}
+	frame, kind := mem.copyOut(nil, a[0], a[1], limit)
+	if kind != abi.None {
+		return 0, kind
+	}
+	if err := req.Decode(frame); err != nil {
+		return 0, refusal(err)
+	}
+	return len(frame), abi.None
 }
 
 func secretGet(r *run, mem guestMemory, a []uint32) int32 {

@@ -28,6 +28,7 @@ var refusals = map[string][4]int32{
 	abi.ImportSendResponse:   {initialising: -11, entered: -11, handedOut: 0, answered: -11},
 	abi.ImportSendError:      {initialising: -11, entered: -11, handedOut: 0, answered: -11},
 	abi.ImportHTTPStart:      {initialising: -4, entered: -11, handedOut: 0, answered: 0},
+	abi.ImportKVStart:        {initialising: -4, entered: -11, handedOut: 0, answered: 0},
 	abi.ImportSecretGet:      {initialising: -4, entered: -11, handedOut: 0, answered: 0},
 	abi.ImportLog:            {initialising: 0, entered: -11, handedOut: 0, answered: 0},
 }
@@ -103,7 +104,7 @@ func (m *model) call(fn string, a []int32) int32 {
 		m.state = answered
 	case abi.ImportSendError:
 		m.state, m.reported = answered, true
-	case abi.ImportHTTPStart:
+	case abi.ImportHTTPStart, abi.ImportKVStart:
 		m.calls++
 		return firstCall + m.calls - 1
 	}
@@ -149,6 +150,7 @@ var frames = map[string]frame{
 	abi.ImportSendResponse: {resultAt, int32(len(resultFrame)), abi.MaxHead + abi.MaxBody},
 	abi.ImportSendError:    {errorAt, int32(len(errorFrame)), abi.MaxHead},
 	abi.ImportHTTPStart:    {httpAt, int32(len(httpFrame)), abi.MaxHead + abi.MaxBody},
+	abi.ImportKVStart:      {kvAt, int32(len(kvFrame)), abi.MaxHead + abi.MaxKVValue},
 	abi.ImportLog:          {logAt, int32(len(logFrame)), abi.MaxLogRecord},
 }
 

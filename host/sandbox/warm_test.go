@@ -268,6 +268,7 @@ func TestCallsInSporeWarm(t *testing.T) {
 		"a log line":         {call(abi.ImportLog, 0, logAt, int32(len(logFrame))), abi.None},
 		"a secret":           {call(abi.ImportSecretGet, denied, nameAt, 5, 0, 99), abi.None},
 		"an outbound call":   {call(abi.ImportHTTPStart, denied, httpAt, int32(len(httpFrame))), abi.None},
+		"an operation":       {call(abi.ImportKVStart, denied, kvAt, int32(len(kvFrame))), abi.None},
 		"memory growth":      {grow(1, 1), abi.None},
 		"a request":          {take(anyResult), abi.OutOfOrder},
 		"a body":             {call(abi.ImportBodyRead, outOfOrder, 0, 0, 0), abi.OutOfOrder},

@@ -41,7 +41,7 @@ func start(b *testing.B, wasm []byte, data []wasmbin.Segment, fuel uint64) *serv
 	i32 := []api.ValueType{api.ValueTypeI32, api.ValueTypeI32, api.ValueTypeI32, api.ValueTypeI32}
 	host := rt.NewHostModuleBuilder(abi.Module)
 	for name, params := range map[string]int{abi.ImportGetNextRequest: 2, abi.ImportSendResponse: 2, abi.ImportBodyRead: 3,
-		abi.ImportSendError: 2, abi.ImportHTTPStart: 2, abi.ImportSecretGet: 4, abi.ImportLog: 2} {
+		abi.ImportSendError: 2, abi.ImportHTTPStart: 2, abi.ImportSecretGet: 4, abi.ImportKVStart: 2, abi.ImportLog: 2} {
 		host.NewFunctionBuilder().WithGoModuleFunction(s.host(name), i32[:params], i32[:1]).Export(name)
 	}
 	_, err := host.Instantiate(ctx)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"spore/guest"
 )
 
 const (
@@ -313,11 +315,11 @@ func TestTheClockIsAskedOnlyWithoutNow(t *testing.T) {
 func TestWarmUpMeetsEveryPath(t *testing.T) {
 	for _, weather := range []provider{newOpenMeteo("a"), newMetNorway("b"), newOpenWeather("c")} {
 		s := rehearsal(weather)
-		status, answer := s.serve(t.Context(), sampleAlert)
+		status, answer := s.serve(t.Context(), &guest.Event{Body: sampleAlert})
 		require.EqualValues(t, 200, status)
 		require.Equal(t, "send", answer.(*alertAnswer).Decision, weather.name)
 		require.Len(t, answer.(*alertAnswer).Calls, 2)
-		status, _ = s.serve(t.Context(), sampleDay)
+		status, _ = s.serve(t.Context(), &guest.Event{Body: sampleDay})
 		require.EqualValues(t, 200, status)
 		warm(weather)
 	}

@@ -255,7 +255,7 @@ func TestACallLeavesTimeToAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				hanging := &service{fetch: func(ctx context.Context, _ string) (int, guest.Pairs, []byte, error) {
+				hanging := &service{fetch: func(ctx context.Context, _ string, _ guest.Pairs) (int, guest.Pairs, []byte, error) {
 					<-ctx.Done()
 					return 0, nil, nil, ctx.Err()
 				}}
@@ -272,11 +272,11 @@ func TestACallLeavesTimeToAnswer(t *testing.T) {
 func TestAForecastOfNoPlaceIsNeverAsked(t *testing.T) {
 	s := rehearsal(newOpenMeteo(""))
 	calls := 0
-	s.fetch = func(context.Context, string) (int, guest.Pairs, []byte, error) {
+	s.fetch = func(context.Context, string, guest.Pairs) (int, guest.Pairs, []byte, error) {
 		calls++
 		return 0, nil, nil, errors.New("down")
 	}
-	status, answer := s.serve(t.Context(), sampleAlert)
+	status, answer := s.serve(t.Context(), &guest.Event{Body: sampleAlert})
 	require.EqualValues(t, 200, status)
 	require.Equal(t, undetermined, answer.(*alertAnswer).Decision)
 	require.Equal(t, 1, calls)

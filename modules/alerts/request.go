@@ -9,10 +9,11 @@ import (
 	"spore/modules/alerts/sun"
 )
 
-// request is a checked request: an alert to judge, or a day to describe.
+// request is a checked request: an alert to judge, a day to describe, or a run.
 type request struct {
 	alert *alert
 	day   *dayRequest
+	run   *runRequest
 }
 
 type alert struct {
@@ -55,7 +56,12 @@ func readRequest(fields map[string]any, now time.Time) (*request, []problem) {
 	var req request
 	_, isAlert := fields["alert"]
 	_, isDay := fields["sun"]
+	_, isRun := fields["run"]
 	switch {
+	case isRun && (isAlert || isDay):
+		r.report("run", "a run is asked for alone: remove the rest")
+	case isRun:
+		req.run = r.run(r.object("", fields, "run"), now)
 	case isAlert && isDay:
 		r.report("sun", "an alert and a day cannot be asked for at once: remove one")
 	case isAlert:
@@ -63,8 +69,8 @@ func readRequest(fields map[string]any, now time.Time) (*request, []problem) {
 	case isDay:
 		req.day = r.day(r.object("", fields, "sun", "definitions"))
 	default:
-		r.object("", fields, "alert", "sun", "now", "horizon_hours", "definitions")
-		r.report("alert", "missing: ask for an alert or for a day of the sun", "alert", "sun")
+		r.object("", fields, "alert", "sun", "run", "now", "horizon_hours", "definitions")
+		r.report("alert", "missing: ask for an alert, for a day of the sun or for a run", "alert", "sun", "run")
 	}
 	if len(r.problems) > 0 {
 		return nil, r.problems

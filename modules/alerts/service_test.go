@@ -24,7 +24,7 @@ type fakes struct {
 	secret   func(name string) (string, error)
 }
 
-func (f *fakes) fetch(_ context.Context, url string) (int, guest.Pairs, []byte, error) {
+func (f *fakes) fetch(_ context.Context, url string, _ guest.Pairs) (int, guest.Pairs, []byte, error) {
 	f.urls = append(f.urls, url)
 	answer := f.weather
 	if strings.HasPrefix(url, "http://geo.test/v1/search?") {

@@ -27,8 +27,9 @@ const (
 	reasonNoWindow       = "no_window"   // there is no window to judge
 )
 
-// fetchFunc makes one GET request. A status of any kind is no error.
-type fetchFunc func(ctx context.Context, url string) (status int, headers guest.Pairs, body []byte, err error)
+// fetchFunc makes one GET request with the headers given. A status of any kind is no
+// error.
+type fetchFunc func(ctx context.Context, url string, with guest.Pairs) (status int, headers guest.Pairs, body []byte, err error)
 
 // call is one upstream call that was made.
 type call struct {
@@ -53,7 +54,11 @@ func (s *service) get(ctx context.Context, name, url string, read func(body []by
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c := call{Service: name}
-	status, headers, body, err := s.fetch(ctx, url)
+	if seconds := s.paused(ctx, name); seconds > 0 {
+		c.Reason, c.RetryAfter = reasonRateLimited, seconds
+		return c
+	}
+	status, headers, body, err := s.cached(ctx, url)
 	switch {
 	case err != nil:
 		c.Reason = reasonOf(err)
@@ -65,6 +70,9 @@ func (s *service) get(ctx context.Context, name, url string, read func(body []by
 	case !read(body):
 		c.Reason = reasonBadAnswer
 	}
+	if status == 429 || status == 503 {
+		s.pause(ctx, name, status, retryAfter(headers))
+	}
 	c.Status = status
 	return c
 }
@@ -74,6 +82,8 @@ func (s *service) get(ctx context.Context, name, url string, read func(body []by
 func reasonOf(err error) string {
 	kind := guest.KindOf(err).String()
 	switch {
+	case errors.Is(err, errBudget):
+		return reasonBudget
 	case kind == "deadline", errors.Is(err, context.DeadlineExceeded):
 		return reasonTimeout
 	case kind == "none", kind == "unavailable":
@@ -89,9 +99,8 @@ func retryAfter(headers guest.Pairs) int {
 	value := headers.Get("retry-after")
 	seconds, err := strconv.Atoi(value)
 	if err != nil {
-		const layout = "Mon, 02 Jan 2006 15:04:05 GMT"
-		until, err := time.Parse(layout, value)
-		sent, err2 := time.Parse(layout, headers.Get("date"))
+		until, err := httpTime(value)
+		sent, err2 := httpTime(headers.Get("date"))
 		if err != nil || err2 != nil {
 			return 0
 		}

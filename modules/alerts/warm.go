@@ -50,7 +50,7 @@ func rehearsal(weather provider) *service {
 	}
 }
 
-func canned(_ context.Context, url string) (int, guest.Pairs, []byte, error) {
+func canned(_ context.Context, url string, _ guest.Pairs) (int, guest.Pairs, []byte, error) {
 	for path, answer := range map[string]string{
 		"/v1/search":   samplePlace,
 		"/v1/forecast": sampleOpenMeteo,

@@ -10,4 +10,5 @@ func SendResponse([]byte) int32      { return abi.Denied.Errno() }
 func SendError([]byte) int32         { return abi.Denied.Errno() }
 func HTTPStart([]byte) int32         { return abi.Denied.Errno() }
 func SecretGet(string, []byte) int32 { return abi.Denied.Errno() }
+func KVStart([]byte) int32           { return abi.Denied.Errno() }
 func Log([]byte) int32               { return abi.Denied.Errno() }

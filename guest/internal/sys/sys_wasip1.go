@@ -20,6 +20,9 @@ func httpStart(ptr unsafe.Pointer, size uint32) int32
 //go:wasmimport spore1 secret_get
 func secretGet(name unsafe.Pointer, nameSize uint32, ptr unsafe.Pointer, size uint32) int32
 
+//go:wasmimport spore1 kv_start
+func kvStart(ptr unsafe.Pointer, size uint32) int32
+
 //go:wasmimport spore1 log
 func log(ptr unsafe.Pointer, size uint32) int32
 
@@ -50,6 +53,9 @@ func SecretGet(name string, buf []byte) int32 {
 	ptr, size := addr(buf)
 	return secretGet(unsafe.Pointer(unsafe.StringData(name)), uint32(len(name)), ptr, size)
 }
+
+// KVStart starts the operation in a KVRequest frame and returns its descriptor.
+func KVStart(frame []byte) int32 { return kvStart(addr(frame)) }
 
 // Log hands a LogRecord frame to the host.
 func Log(frame []byte) int32 { return log(addr(frame)) }

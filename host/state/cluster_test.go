@@ -1,0 +1,137 @@
+package state
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+)
+
+// cluster is a NATS server with a listener, as somebody else runs it.
+func cluster(t *testing.T, jetStream bool) *server.Server {
+	t.Helper()
+	opt := serverOptions(t.TempDir())
+	opt.DontListen, opt.Host, opt.Port, opt.NoLog, opt.JetStream = false, "127.0.0.1", server.RANDOM_PORT, true, jetStream
+	s, err := server.NewServer(opt)
+	require.NoError(t, err)
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	require.True(t, s.ReadyForConnections(10*time.Second))
+	return s
+}
+
+// TestTwoHostsOnOneCluster share what they keep.
+func TestTwoHostsOnOneCluster(t *testing.T) {
+	url, ctx := cluster(t, true).ClientURL(), t.Context()
+	a, b := bucket(t, open(t, Options{URL: url}), "f", 1<<20), bucket(t, open(t, Options{URL: url}), "f", 1<<20)
+	revision, err := a.Update(ctx, "k", []byte("from a"), time.Hour, 0)
+	require.NoError(t, err)
+	_, err = b.Update(ctx, "k", []byte("from b"), time.Hour, 0)
+	requireKind(t, abi.Conflict, err)
+	e, err := b.Get(ctx, "k")
+	require.NoError(t, err)
+	require.Equal(t, "from a", string(e.Value))
+	require.Equal(t, revision, e.Revision)
+	_, err = b.Update(ctx, "k", []byte("from b"), 0, revision)
+	require.NoError(t, err)
+	requireKind(t, abi.Conflict, a.Delete(ctx, "k", revision))
+}
+
+func TestClustersThatCannotBeUsed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := "nats://user:s3cret@" + l.Addr().String()
+	require.NoError(t, l.Close())
+	_, err = Open(t.Context(), Options{URL: nobody})
+	requireKind(t, abi.Unavailable, err)
+	require.ErrorContains(t, err, "start it, or correct nats under [host] in functions.toml")
+	require.NotContains(t, err.Error(), "s3cret")
+	_, err = Open(t.Context(), Options{URL: cluster(t, false).ClientURL()})
+	requireKind(t, abi.Unavailable, err)
+	require.ErrorContains(t, err, "must run with JetStream")
+}
+
+// tap passes connections on to a server until it is shut: then what is sent stays
+// unanswered.
+type tap struct {
+	mu   sync.Mutex
+	shut bool
+}
+
+func (p *tap) Read(from net.Conn) func([]byte) (int, error) {
+	return func(b []byte) (int, error) {
+		n, err := from.Read(b)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.shut {
+			return 0, io.EOF // and the connection stays open
+		}
+		return n, err
+	}
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }
+
+func tapped(t *testing.T, address string) (*tap, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	p := &tap{}
+	var open []net.Conn
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Errorf("%v", err)
+				return
+			}
+			open = append(open, client, up)
+			wg.Go(func() { _, _ = io.Copy(up, client) })
+			wg.Go(func() { _, _ = io.Copy(client, readFunc(p.Read(up))) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		for _, c := range open {
+			c.Close()
+		}
+		wg.Wait()
+	})
+	return p, "nats://" + l.Addr().String()
+}
+
+// TestAStoreThatDoesNotAnswer ends every operation at its deadline.
+func TestAStoreThatDoesNotAnswer(t *testing.T) {
+	p, url := tapped(t, cluster(t, true).Addr().String())
+	b := bucket(t, open(t, Options{URL: url}), "f", 1<<20)
+	_, err := b.Put(t.Context(), "k", nil, 0)
+	require.NoError(t, err)
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+	for name, do := range map[string]func(context.Context) error{
+		"get":    func(ctx context.Context) error { _, err := b.Get(ctx, "k"); return err },
+		"put":    func(ctx context.Context) error { _, err := b.Put(ctx, "k", nil, 0); return err },
+		"update": func(ctx context.Context) error { _, err := b.Update(ctx, "k", nil, 0, 0); return err },
+		"delete": func(ctx context.Context) error { return b.Delete(ctx, "k", 0) },
+		"list":   func(ctx context.Context) error { _, _, err := b.List(ctx, "", "", 0); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		requireKind(t, abi.Deadline, do(ctx), name)
+		cancel()
+	}
+}

@@ -1,0 +1,222 @@
+// Package state holds what outlives a process and what hosts share: buckets of
+// keys and values, in NATS JetStream. Open starts a JetStream of this process's
+// own, in a directory and without a listening port, or connects to a cluster when
+// it is given a URL; Bucket then names one function's keys.
+//
+// What was acknowledged is on disk: the store of this process syncs every write
+// before it answers. A cluster's own settings decide for it. Errors are
+// *function.Error, and those of the store itself say what to do about them.
+//
+// This is the only package that imports NATS.
+package state
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"spore/abi"
+	"spore/host/function"
+)
+
+// Options say where state is kept. Directory or URL is set.
+type Options struct {
+	Directory string // of this process's own store; created when missing
+	URL       string // of a NATS cluster with JetStream to use instead; several with commas between
+	Log       *slog.Logger
+	// Now is the clock by which keys expire; nil means time.Now.
+	Now func() time.Time
+}
+
+// State is an open store. It is safe for concurrent use.
+type State struct {
+	opt     Options
+	listing chan struct{} // one element for each bucket that is being listed
+
+	mu     sync.Mutex
+	live   *connection // nil after the store failed, until it was opened again
+	failed time.Time   // when it failed
+	cause  error       // why
+	closed bool
+
+	watching sync.WaitGroup // goroutines that wait for stores of this process to fail
+}
+
+// maxListing is how many buckets are listed at the same time. A list looks at all
+// keys of its bucket; everything else at one.
+const maxListing = 2
+
+// reopenAfter is how long a store that failed is left alone. Opening it takes some
+// milliseconds and reads every bucket's directory.
+const reopenAfter = time.Second
+
+// Open opens the store. The caller closes it. ctx bounds the opening.
+func Open(ctx context.Context, opt Options) (*State, error) {
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &State{opt: opt, listing: make(chan struct{}, maxListing)}
+	var err error
+	if s.live, err = s.connect(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the store. Operations under way fail.
+func (s *State) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.live.close()
+	s.live = nil
+	s.mu.Unlock()
+	s.watching.Wait()
+}
+
+// connection is a way to a JetStream, and the server of this process behind it.
+type connection struct {
+	js     jetstream.JetStream
+	nc     *nats.Conn
+	server *embedded // nil with a cluster
+	ended  chan struct{}
+}
+
+func (c *connection) close() {
+	if c == nil {
+		return
+	}
+	close(c.ended)
+	c.nc.Close() // ends what waits for an answer
+	if c.server != nil {
+		c.server.stop()
+	}
+}
+
+func (s *State) connect(ctx context.Context) (*connection, error) {
+	if s.opt.URL != "" {
+		return s.connectCluster(ctx)
+	}
+	server, err := startEmbedded(s.opt.Directory, s.opt.Log)
+	if err != nil {
+		return nil, unavailable("open state in "+s.opt.Directory, err)
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(server), nats.NoReconnect())
+	if err != nil {
+		server.stop()
+		return nil, unavailable("open state in "+s.opt.Directory, err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil { // bad options, which these are not
+		panic("state: internal error: " + err.Error())
+	}
+	c := &connection{js, nc, server, make(chan struct{})}
+	s.watching.Go(func() { s.watch(c) })
+	return c, nil
+}
+
+// watch takes the store of this process out of use when it has failed to write: it
+// then leaves every write without an answer.
+func (s *State) watch(c *connection) {
+	select {
+	case cause := <-c.server.log.failed:
+		s.fail(c, unavailable("write state in "+s.opt.Directory, cause))
+	case <-c.ended:
+	}
+}
+
+// connectCluster waits for the cluster's JetStream to answer once, so that a wrong
+// URL is found out here. Later the connection is made again for as long as it takes.
+func (s *State) connectCluster(ctx context.Context) (*connection, error) {
+	op := "open state at " + redacted(s.opt.URL)
+	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ErrorHandler(s.clusterError))
+	if err != nil {
+		return nil, unavailable(op, fmt.Errorf("%w; start it, or correct nats under [host] in functions.toml", err))
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		panic("state: internal error: " + err.Error())
+	}
+	if _, err := js.AccountInfo(ctx); err != nil {
+		nc.Close()
+		return nil, unavailable(op, fmt.Errorf("%w; its servers must run with JetStream", err))
+	}
+	return &connection{js: js, nc: nc, ended: make(chan struct{})}, nil
+}
+
+func (s *State) clusterError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	s.opt.Log.Warn("state", "error", err.Error())
+}
+
+// redacted returns a cluster's URLs without passwords and tokens.
+func redacted(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, text := range list {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil {
+			return "the configured URL"
+		}
+		list[i] = u.Scheme + "://" + u.Host
+	}
+	return strings.Join(list, ",")
+}
+
+// connection returns the live connection. A store of this process that has failed
+// is opened again: it refuses every write after one that the disk refused.
+func (s *State) connection(ctx context.Context) (*connection, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return nil, errStopping
+	case s.live != nil:
+		return s.live, nil
+	case time.Since(s.failed) < reopenAfter:
+		return nil, s.cause
+	}
+	live, err := s.connect(ctx)
+	if err != nil {
+		s.failed, s.cause = time.Now(), err
+		return nil, err
+	}
+	s.live = live
+	return live, nil
+}
+
+// fail takes a connection to a store that cannot write any more out of use.
+func (s *State) fail(c *connection, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != c {
+		return
+	}
+	s.opt.Log.Error("state cannot be written; it is opened again", "error", cause.Error())
+	s.live, s.failed, s.cause = nil, time.Now(), cause
+	c.close()
+}
+
+// whyClosed is the reason why a connection was closed.
+func (s *State) whyClosed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.cause == nil {
+		return errStopping
+	}
+	return s.cause
+}
+
+var errStopping = unavailable("use state", errors.New("the host is stopping"))
+
+func unavailable(op string, err error) error {
+	return &function.Error{Kind: abi.Unavailable, Op: op, Err: err}
+}
