@@ -42,9 +42,9 @@ type Options struct {
 
 // Build builds the function in dir, a directory relative to the test's own, and
 // serves it until the test ends, with no grants. The test fails when the function
-// does not build, or its initialisation fails. The go command keeps results of tests
-// whose package has not changed, and of a function elsewhere than in "." it knows
-// nothing: run such tests with -count=1.
+// does not build, or its initialisation fails. The go command keeps the result of a
+// test until something in its own module changes: tests of a function in another
+// module, or with another spore command, are run with -count=1.
 func Build(tb testing.TB, dir string) *Function {
 	tb.Helper()
 	return Options{}.Build(tb, dir)
