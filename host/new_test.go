@@ -165,6 +165,9 @@ func TestNewLambdaNeedsTheVersionThatIsTestedHere(t *testing.T) {
 }
 
 func TestNewRefusesNamesThatGoHasTaken(t *testing.T) {
+	for _, name := range strings.Fields("all std cmd tool work main go toolchain command-line-arguments con prn aux nul com1 com9 lpt1 lpt9") {
+		require.ErrorContains(t, checkNewName(name), "try my-"+name)
+	}
 	out, err := exec.Command("go", "list", "std", "cmd").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {
