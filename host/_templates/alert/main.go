@@ -33,6 +33,8 @@ type Verdict struct {
 	Reasons []string `json:"reasons"`
 }
 
+const levelError = 8 // log/slog's
+
 func decide(ctx context.Context, p Place) (Verdict, error) {
 	if p.Lat < -90 || p.Lat > 90 || p.Lon < -180 || p.Lon > 180 {
 		return Verdict{}, &typed.Error{Status: 422, Code: "bad_place", Message: "lat is -90 to 90, lon -180 to 180"}
@@ -40,7 +42,7 @@ func decide(ctx context.Context, p Place) (Verdict, error) {
 	w, err := ask(ctx, p)
 	if err != nil {
 		// Not knowing is no reason for an alert, and none to hide: the log has the cause.
-		guest.Log(8, "the weather service has no answer", "error", err.Error())
+		guest.Log(levelError, "the weather service has no answer", "error", err.Error())
 		return Verdict{Reasons: []string{"the weather is not known"}}, nil
 	}
 	windy, cold := *w.Gusts > p.MaxGusts, *w.Temp < p.MinTemp
