@@ -41,10 +41,11 @@ type Options struct {
 }
 
 // Build builds the function in dir, a directory relative to the test's own, and
-// serves it until the test ends, with no grants. The test fails when the function
-// does not build, or its initialisation fails. The go command keeps the result of a
-// test until something in its own module changes: tests of a function in another
-// module, or with another spore command, are run with -count=1.
+// serves it until the test ends, with no grants. What it still does then, after its
+// answer, is waited for, half a minute at most. The test fails when the function does
+// not build, or its initialisation fails. The go command keeps the result of a test
+// until something in its own module changes: tests of a function in another module,
+// or with another spore command, are run with -count=1.
 func Build(tb testing.TB, dir string) *Function {
 	tb.Helper()
 	return Options{}.Build(tb, dir)
