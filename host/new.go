@@ -254,7 +254,7 @@ func prepareShell() []string {
 	}
 	exe, err := os.Executable()
 	if err != nil || filepath.Base(exe) != "spore" || commandName() != "spore" {
-		return []string{"go build -o ~/go/bin/spore ./host"} // by `go run ./host`, in its source
+		return []string{"go build -o ~/go/bin/spore ./host", `export PATH="$PATH:$HOME/go/bin"`} // by `go run ./host`, in its source
 	}
 	return []string{`export PATH="$PATH:` + filepath.Dir(exe) + `"`}
 }
@@ -279,7 +279,7 @@ func (c *created) print(out io.Writer) error {
 	b.WriteString("Next:\n\n")
 	for i, command := range c.Next {
 		if i == len(c.Next)-1 {
-			b.WriteString("\nand in a second terminal, in the same directory:\n\n")
+			b.WriteString("\nand in a second terminal, in the same directory and with the same PATH:\n\n")
 		}
 		fmt.Fprintf(&b, "  %s%s%s\n", bold, command, plain)
 	}
