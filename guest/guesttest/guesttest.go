@@ -98,7 +98,7 @@ func (f *Function) Slack(tb testing.TB, path, command string) *Result {
 
 func (f *Function) send(tb testing.TB, method, path, contentType, body string) *Result {
 	tb.Helper()
-	req, err := http.NewRequest(method, f.URL()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(tb.Context(), method, f.URL()+path, strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -118,7 +118,7 @@ var client = &http.Client{
 // there is no answer; every status is one.
 func (f *Function) Do(tb testing.TB, req *http.Request) *Result {
 	tb.Helper()
-	res, err := client.Do(req.WithContext(tb.Context()))
+	res, err := client.Do(req)
 	if err != nil {
 		tb.Fatalf("%v\n%s", err, f.host.printed())
 	}
