@@ -59,8 +59,8 @@ func newInvoke() *cobra.Command {
 			if err != nil {
 				return explainMissing(err)
 			}
-			if opt.record && (!opt.local || opt.event == "" || opt.event == "-") {
-				return &usageError{errors.New("--record needs --local and an event file, beside which the recording is written")}
+			if err := opt.check(cmd.Flags().Changed); err != nil {
+				return &usageError{err}
 			}
 			return runInvoke(cmd, cfg, args[0], opt)
 		},
@@ -75,6 +75,23 @@ func newInvoke() *cobra.Command {
 	f.BoolVar(&opt.record, "record", false, "with --local and -e FILE: write the outbound calls to the recording beside FILE, for warmup")
 	f.BoolVar(&opt.json, "json", false, "print JSON")
 	return cmd
+}
+
+// check refuses flags that would take no notice of each other. given reports
+// whether a flag was on the command line.
+func (o *invokeOptions) check(given func(flag string) bool) error {
+	slack := given("slack")
+	switch {
+	case o.record && (!o.local || o.event == "" || o.event == "-"):
+		return errors.New("--record needs --local and an event file, beside which the recording is written")
+	case slack && given("event"):
+		return errors.New("--slack makes the event itself; leave out --event or --slack")
+	case slack && strings.Trim(o.slack, "/ ") == "":
+		return fmt.Errorf("--slack %q is no command; write it as it is typed, like \"/stats members\"", o.slack)
+	case !slack && given("response-url"):
+		return errors.New("--response-url needs --slack")
+	}
+	return nil
 }
 
 // answer is what came back, from a host or from this process.

@@ -184,10 +184,13 @@ func checkNewName(name string) error {
 }
 
 // goNames are the names of Go's own that a module called so would collide with:
-// its library's top directories, and what the go command gives a meaning to.
+// its library's top directories, what the go command gives a meaning to, and what
+// it refuses in a path because Windows does.
 var goNames = strings.Fields("archive bufio builtin bytes cmd cmp compress container context crypto database debug embed encoding errors " +
-	"expvar flag fmt go hash html image index internal io iter log main maps math mime net os path plugin reflect regexp runtime slices " +
-	"sort spore std strconv strings structs sync syscall testing text time unicode unique unsafe vendor weak")
+	"expvar flag fmt go hash html image index internal io iter log maps math mime net os path plugin reflect regexp runtime slices " +
+	"sort std strconv strings structs sync syscall testing text time unicode unique unsafe vendor weak " +
+	"all command-line-arguments main tool toolchain work spore " +
+	"aux com1 com2 com3 com4 com5 com6 com7 com8 com9 con lpt1 lpt2 lpt3 lpt4 lpt5 lpt6 lpt7 lpt8 lpt9 nul prn")
 
 // makeEmpty makes dir, unless it is there and empty.
 func makeEmpty(dir, name string) (fresh bool, err error) {
@@ -251,7 +254,7 @@ func prepareShell() []string {
 	}
 	exe, err := os.Executable()
 	if err != nil || filepath.Base(exe) != "spore" || commandName() != "spore" {
-		return []string{"go build -o ~/go/bin/spore ./host"} // by `go run ./host`, in its source
+		return []string{"go build -o ~/go/bin/spore ./host", `export PATH="$PATH:$HOME/go/bin"`} // by `go run ./host`, in its source
 	}
 	return []string{`export PATH="$PATH:` + filepath.Dir(exe) + `"`}
 }
@@ -276,7 +279,7 @@ func (c *created) print(out io.Writer) error {
 	b.WriteString("Next:\n\n")
 	for i, command := range c.Next {
 		if i == len(c.Next)-1 {
-			b.WriteString("\nand in a second terminal, in the same directory:\n\n")
+			b.WriteString("\nand in a second terminal, in the same directory and with the same PATH:\n\n")
 		}
 		fmt.Fprintf(&b, "  %s%s%s\n", bold, command, plain)
 	}

@@ -34,7 +34,7 @@ func TestNewFunctionsBuildTestAndServe(t *testing.T) {
 	}{
 		"http":     {"GET", "/fn/Ada", ``, 200, `{"greeting":"Hello, Ada!"}`},
 		"slack":    {"POST", "/slack/fn", `command=%2Ffn&text=pick+tea`, 200, `{"response_type":"in_channel","text":"I pick *tea*."}`},
-		"alert":    {"POST", "/fn", `{"lat":91}`, 422, `{"error":{"code":"bad_place","message":"lat is -90 to 90, lon -180 to 180"}}`},
+		"alert":    {"POST", "/fn", `{"lat":91,"lon":8,"max_gusts":50,"min_temp":0}`, 422, `{"error":{"code":"bad_place","message":"lat is -90 to 90, lon -180 to 180"}}`},
 		"schedule": {"POST", "/fn", `{"time":"2026-01-31T12:09:00Z"}`, 200, `{"slot":"2026-01-31T12:05:00Z","up":true,"detail":"status 200"}`},
 		"typed":    {"POST", "/fn", `{"cents":7,"people":2}`, 200, `{"cents":[4,3]}`},
 		"lambda":   {"GET", "/fn?name=Ada", ``, 200, `{"greeting":"Hello, Ada!"}`},
@@ -165,6 +165,9 @@ func TestNewLambdaNeedsTheVersionThatIsTestedHere(t *testing.T) {
 }
 
 func TestNewRefusesNamesThatGoHasTaken(t *testing.T) {
+	for _, name := range strings.Fields("all std cmd tool work main go toolchain command-line-arguments con prn aux nul com1 com9 lpt1 lpt9") {
+		require.ErrorContains(t, checkNewName(name), "try my-"+name)
+	}
 	out, err := exec.Command("go", "list", "std", "cmd").Output()
 	require.NoError(t, err)
 	for line := range strings.Lines(string(out)) {

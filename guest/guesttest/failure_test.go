@@ -1,7 +1,9 @@
 package guesttest_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +84,19 @@ func TestLogsOfARequestThatReachedNoFunctionFail(t *testing.T) {
 		fn.Get(tb, "/there").Logs(tb)
 	})
 	require.Contains(t, said, "no function ran")
+}
+
+func TestARequestKeepsItsContext(t *testing.T) {
+	t.Parallel()
+	said := failing(t, func(tb testing.TB) {
+		fn := guesttest.Build(tb, echo)
+		ctx, cancel := context.WithCancel(tb.Context())
+		cancel()
+		req, err := http.NewRequestWithContext(ctx, "GET", fn.URL()+"/", nil)
+		require.NoError(t, err)
+		fn.Do(tb, req)
+	})
+	require.Contains(t, said, "context canceled")
 }
 
 func TestAFailedTestShowsWhatTheFunctionLogged(t *testing.T) {

@@ -41,10 +41,11 @@ type Options struct {
 }
 
 // Build builds the function in dir, a directory relative to the test's own, and
-// serves it until the test ends, with no grants. The test fails when the function
-// does not build, or its initialisation fails. The go command keeps results of tests
-// whose package has not changed, and of a function elsewhere than in "." it knows
-// nothing: run such tests with -count=1.
+// serves it until the test ends, with no grants. What it still does then, after its
+// answer, is waited for, half a minute at most. The test fails when the function does
+// not build, or its initialisation fails. The go command keeps the result of a test
+// until something in its own module changes: tests of a function in another module,
+// or with another spore command, are run with -count=1.
 func Build(tb testing.TB, dir string) *Function {
 	tb.Helper()
 	return Options{}.Build(tb, dir)
@@ -97,7 +98,7 @@ func (f *Function) Slack(tb testing.TB, path, command string) *Result {
 
 func (f *Function) send(tb testing.TB, method, path, contentType, body string) *Result {
 	tb.Helper()
-	req, err := http.NewRequest(method, f.URL()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(tb.Context(), method, f.URL()+path, strings.NewReader(body))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -117,7 +118,7 @@ var client = &http.Client{
 // there is no answer; every status is one.
 func (f *Function) Do(tb testing.TB, req *http.Request) *Result {
 	tb.Helper()
-	res, err := client.Do(req.WithContext(tb.Context()))
+	res, err := client.Do(req)
 	if err != nil {
 		tb.Fatalf("%v\n%s", err, f.host.printed())
 	}

@@ -48,6 +48,9 @@ func TestRequestsReachTheFunctionAsTheyAre(t *testing.T) {
 	res := fn.Do(t, req)
 	require.Equal(t, "PUT /put?   \xff\x00", res.Body)
 	require.Equal(t, "blue", res.Header.Get("X-Colour"))
+	res = fn.Get(t, "/redirect")
+	require.Equal(t, 302, res.Status)
+	require.Equal(t, "/elsewhere", res.Header.Get("Location"))
 	for range 3 {
 		require.Equal(t, "1", fn.Get(t, "/count").Body, "every request has a fresh sandbox")
 	}
@@ -67,12 +70,13 @@ func TestLogsAreThoseOfTheRequest(t *testing.T) {
 	res := fn.Get(t, "/log")
 	require.Equal(t, 202, res.Status)
 	logs := res.Logs(t)
-	require.Len(t, logs, 2)
+	require.Len(t, logs, 3)
 	require.Equal(t, "look", logs[0].Message)
 	require.Equal(t, "WARN", logs[0].Level.String())
 	require.Equal(t, map[string]string{"colour": "blue", "size": "3"}, logs[0].Attrs)
 	require.Equal(t, "test", logs[0].Fields["function"])
 	require.Equal(t, "printed", logs[1].Message)
+	require.Equal(t, "REPORT RequestId: "+res.RequestID+" is not the host's", logs[2].Message)
 	require.Regexp(t, `^REPORT RequestId: `+res.RequestID+`\tDuration: `, res.Report(t))
 
 	late := fn.Get(t, "/late")
@@ -90,6 +94,20 @@ func TestAFailureHasItsStatusAndReason(t *testing.T) {
 	require.Equal(t, 504, res.Status)
 	require.Contains(t, res.Logs(t)[0].Message, "Task timed out after 1.")
 	require.Contains(t, res.Report(t), "Status: timeout")
+}
+
+func TestARequestTooManyHasALogWithoutAReport(t *testing.T) {
+	t.Parallel()
+	fn := guesttest.Options{Settings: "timeout = \"1s\"\nconcurrency = 1"}.Build(t, echo)
+	both := make(chan *guesttest.Result, 2)
+	for range 2 {
+		go func() { both <- fn.Get(t, "/spin") }()
+	}
+	refused := <-both
+	require.Equal(t, 429, refused.Status)
+	require.Equal(t, "invocation refused", refused.Logs(t)[0].Message)
+	require.Empty(t, refused.Report(t))
+	require.Equal(t, 504, (<-both).Status)
 }
 
 func TestGrantsAreThoseOfTheOptions(t *testing.T) {

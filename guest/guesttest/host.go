@@ -37,7 +37,12 @@ func (o Options) start(tb testing.TB, dir string) *host {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	config, err := o.configure(tb.TempDir(), dir)
+	source, err := filepath.Abs(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	readModule(source)
+	config, err := o.configure(tb.TempDir(), source)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -85,11 +90,7 @@ func command() (string, error) {
 }
 
 // configure writes what spore needs into temp and returns functions.toml's path.
-func (o Options) configure(temp, dir string) (string, error) {
-	source, err := filepath.Abs(dir)
-	if err != nil {
-		return "", err
-	}
+func (o Options) configure(temp, source string) (string, error) {
 	if err := shareDerived(temp); err != nil {
 		return "", err
 	}

@@ -116,7 +116,7 @@ type line struct {
 }
 
 func (l *line) isReport() bool {
-	return l.requestID != "" && strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID)
+	return l.requestID != "" && strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID+"\tDuration: ")
 }
 
 // UnmarshalJSON sorts the fields of a record of log/slog's JSON handler.

@@ -37,7 +37,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		testHost:     getenv("SLACK_RESPONSE_HOST"),
 	}
 	u, err := url.Parse(cfg.url)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsAny(cfg.url, "?#") {
 		return config{}, errors.New("STATS_URL is not a base URL; set it to one such as https://example.org in the function's env")
 	}
 	if cfg.responseType != slack.Ephemeral && cfg.responseType != slack.InChannel {

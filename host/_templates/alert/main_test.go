@@ -48,10 +48,12 @@ func TestDecides(t *testing.T) {
 	}
 }
 
-func TestRefusesPlacesThatAreNowhere(t *testing.T) {
+func TestRefusesWhatIsMissingOrNowhere(t *testing.T) {
 	fn := guesttest.Build(t, ".")
-	if res := fn.Post(t, "/", `{"lat":91}`); res.Status != 422 {
-		t.Errorf("got %d %s, want 422", res.Status, res.Body)
+	for _, body := range []string{`{}`, `{"lat":46.5,"lon":8.1,"max_gust":50,"min_temp":-10}`, `{"lat":91,"lon":8.1,"max_gusts":50,"min_temp":-10}`} {
+		if res := fn.Post(t, "/", body); res.Status != 422 {
+			t.Errorf("%s: got %d %s, want 422", body, res.Status, res.Body)
+		}
 	}
 }
 

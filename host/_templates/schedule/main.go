@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"spore/guest"
 	"spore/guest/fetch"
 	"spore/guest/typed"
 )
@@ -68,7 +69,13 @@ func send(ctx context.Context, report Report) error {
 	if err != nil {
 		return err
 	}
-	res, err := fetch.Do(ctx, &fetch.Request{Method: "PUT", URL: reportURL + "/" + report.Slot.Format("20060102T1504Z"), Body: body, Timeout: maxWait})
+	res, err := fetch.Do(ctx, &fetch.Request{
+		Method:  "PUT",
+		URL:     reportURL + "/" + report.Slot.Format("20060102T1504Z"),
+		Headers: guest.Pairs{{Name: "content-type", Value: "application/json"}},
+		Body:    body,
+		Timeout: maxWait,
+	})
 	if err != nil {
 		return err
 	}

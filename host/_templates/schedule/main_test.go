@@ -20,7 +20,7 @@ type world struct {
 func (w *world) ServeHTTP(out http.ResponseWriter, req *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if req.Method == "PUT" {
+	if req.Method == "PUT" && req.Header.Get("Content-Type") == "application/json" {
 		body, _ := io.ReadAll(req.Body)
 		w.reports[req.URL.Path] = string(body)
 		return
