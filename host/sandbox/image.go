@@ -30,7 +30,8 @@ const (
 	// The worst is memory that is touched for the first time: a page fault of 1 to 2 us,
 	// and more on a busy machine, for as little as 3 units. A slice is enough for
 	// 400 MiB of it: 64 MiB took 93 ms without a yield, 512 MiB 635 ms. So the memory
-	// limit bounds it, at 1.5 ms a MiB; only a charge for every store could do better.
+	// limit bounds it, at 1.5 ms a MiB, where there are no huge pages; only a charge for
+	// every store could do better.
 	FuelSlice = 300_000
 )
 

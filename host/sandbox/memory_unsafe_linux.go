@@ -103,6 +103,11 @@ func newMapping(size uint64, b *backing) (mapping, error) {
 		m.unmap()
 		return mapping{}, fmt.Errorf("map image: %w", err)
 	}
+	if behind := m.bytes()[b.size:]; len(behind) > 0 {
+		// A guest that grows gets huge pages, where there are any: a fault each 2 MiB
+		// instead of 512. Its instance is dropped afterwards, and they with it.
+		_ = unix.Madvise(behind, unix.MADV_HUGEPAGE)
+	}
 	return m, nil
 }
 
