@@ -20,6 +20,7 @@ type thread struct {
 
 	look    bool  // pages may have changed for the first time
 	resumed bool  // this is not the first stretch
+	yields  bool  // to other threads that wake: it has longSlice
 	cpu     int64 // nanoseconds of processor time in the stretches that have ended
 	told    int64 // the part of cpu that belongs to stretches after the first
 }
@@ -56,10 +57,18 @@ func (r *run) pause() {
 func (r *run) resume() {
 	r.pin()
 	r.thread.resumed = true
+	if r.line() == long {
+		r.thread.yields = true
+		setSlice(longSlice)
+	}
 	r.thread.clock = threadClock()
 }
 
 func (r *run) unpin() {
+	if r.thread.yields {
+		r.thread.yields = false
+		setSlice(0)
+	}
 	runtime.UnlockOSThread()
 	r.img.engine.cores.give()
 }

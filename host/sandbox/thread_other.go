@@ -8,3 +8,7 @@ package sandbox
 func threadFaults() int64 { return 0 }
 
 func threadClock() int64 { return 0 }
+
+const longSlice = 0
+
+func setSlice(uint64) {}
