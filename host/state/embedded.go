@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"spore/abi"
 )
@@ -122,6 +124,15 @@ func (l *serverLog) say(level slog.Level, text string) {
 	if strings.Contains(text, syscall.ENOSPC.Error()) {
 		cause = fmt.Errorf("%w on the disk of the data directory; free some", syscall.ENOSPC)
 	}
+	l.fail(cause)
+}
+
+// closed is told that the connection to the server has ended, by whomever.
+func (l *serverLog) closed(nc *nats.Conn) {
+	l.fail(fmt.Errorf("the connection to the store ended: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
+}
+
+func (l *serverLog) fail(cause error) {
 	select {
 	case l.failed <- cause:
 	default:

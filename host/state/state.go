@@ -38,8 +38,8 @@ type Options struct {
 
 // State is an open store. It is safe for concurrent use.
 type State struct {
-	opt     Options
-	listing chan struct{} // one element for each bucket that is being listed
+	opt                       Options
+	reading, writing, listing chan struct{} // one element for each operation of that kind
 
 	mu     sync.Mutex
 	live   *connection // nil after the store failed, until it was opened again
@@ -66,7 +66,7 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &State{opt: opt, listing: make(chan struct{}, maxListing)}
+	s := &State{opt: opt, reading: make(chan struct{}, maxUnderWay), writing: make(chan struct{}, maxUnderWay), listing: make(chan struct{}, maxListing)}
 	var err error
 	if s.live, err = s.connect(ctx); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (s *State) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, unavailable("open state in "+s.opt.Directory, err)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(server), nats.NoReconnect())
+	nc, err := nats.Connect("", nats.InProcessServer(server), nats.NoReconnect(), nats.ErrorHandler(s.reportError), nats.ClosedHandler(server.log.closed))
 	if err != nil {
 		server.stop()
 		return nil, unavailable("open state in "+s.opt.Directory, err)
@@ -139,7 +139,7 @@ func (s *State) watch(c *connection) {
 // URL is found out here. Later the connection is made again for as long as it takes.
 func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 	op := "open state at " + redacted(s.opt.URL)
-	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ErrorHandler(s.clusterError))
+	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ErrorHandler(s.reportError))
 	if err != nil {
 		return nil, unavailable(op, fmt.Errorf("%w; start it, or correct nats under [host] in functions.toml", err))
 	}
@@ -154,7 +154,7 @@ func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 	return &connection{js: js, nc: nc, ended: make(chan struct{})}, nil
 }
 
-func (s *State) clusterError(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (s *State) reportError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	s.opt.Log.Warn("state", "error", err.Error())
 }
 
@@ -209,13 +209,19 @@ func (s *State) fail(c *connection, cause error) {
 func (s *State) whyClosed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.cause == nil {
+	switch {
+	case s.closed:
 		return errStopping
+	case s.cause == nil: // it broke a moment ago
+		return errBroken
 	}
 	return s.cause
 }
 
-var errStopping = unavailable("use state", errors.New("the host is stopping"))
+var (
+	errStopping = unavailable("use state", errors.New("the host is stopping"))
+	errBroken   = unavailable("use state", errors.New("the connection to the store ended; try again"))
+)
 
 func unavailable(op string, err error) error {
 	return &function.Error{Kind: abi.Unavailable, Op: op, Err: err}

@@ -1,0 +1,60 @@
+package state
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+)
+
+// TestManyLargeValuesAtOnce asks for far more than the server keeps ready for one
+// connection, and for as much that nobody waits for: it would end the connection.
+func TestManyLargeValuesAtOnce(t *testing.T) {
+	s, ctx := open(t, Options{Directory: t.TempDir()}), t.Context()
+	var wg sync.WaitGroup
+	var got atomic.Int64
+	const buckets, each = 4, 64
+	for i := range buckets {
+		b := bucket(t, s, string(rune('a'+i)), 8<<20)
+		_, err := b.Put(ctx, "big", make([]byte, abi.MaxKVValue), 0)
+		require.NoError(t, err)
+		for range each {
+			wg.Go(func() {
+				left, leave := context.WithCancel(ctx)
+				go leave()
+				_, _ = b.Get(left, "big")
+				e, err := b.Get(ctx, "big")
+				if err != nil {
+					t.Errorf("%v", err)
+					return
+				}
+				got.Add(int64(len(e.Value)))
+			})
+		}
+	}
+	wg.Wait()
+	require.Equal(t, int64(buckets*each*abi.MaxKVValue), got.Load())
+}
+
+// TestAConnectionThatBreaksIsMadeAgain, and what waited on it ends at once.
+func TestAConnectionThatBreaksIsMadeAgain(t *testing.T) {
+	b, ctx := fresh(t), t.Context()
+	_, err := b.Put(ctx, "k", []byte("v"), 0)
+	require.NoError(t, err)
+	broken := b.handle.of
+	broken.nc.Close()
+	<-broken.ended
+	_, err = b.Get(ctx, "k")
+	requireKind(t, abi.Unavailable, err)
+	require.NotContains(t, err.Error(), "stopping")
+	b.state.mu.Lock()
+	b.state.failed = b.state.failed.Add(-reopenAfter)
+	b.state.mu.Unlock()
+	e, err := b.Get(ctx, "k")
+	require.NoError(t, err)
+	require.Equal(t, "v", string(e.Value))
+}
