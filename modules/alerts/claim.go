@@ -124,7 +124,9 @@ func (c *claims) write(ctx context.Context, now time.Time) error {
 	for _, k := range c.list {
 		end = max(end, k.End)
 	}
-	return c.store.update(ctx, c.key, encode(c.list), c.revision, time.Unix(end, 0).Sub(now)+2*longestRun)
+	return withRoom(ctx, c.store, func() error {
+		return c.store.update(ctx, c.key, encode(c.list), c.revision, time.Unix(end, 0).Sub(now)+2*longestRun)
+	})
 }
 
 // tries is how often a run reads an alert's claims again because another run has

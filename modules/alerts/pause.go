@@ -26,7 +26,7 @@ func (s *service) pause(ctx context.Context, service string, status, seconds int
 	}
 	if wait > 0 && s.store != nil {
 		until := strconv.FormatInt(s.now().Add(wait).Unix(), 10)
-		_ = s.store.put(ctx, pauseKey(service), []byte(until), wait)
+		_ = withRoom(ctx, s.store, func() error { return s.store.put(ctx, pauseKey(service), []byte(until), wait) })
 	}
 }
 
