@@ -67,7 +67,7 @@ func (s *service) cached(ctx context.Context, url string) (int, guest.Pairs, []b
 	if value, _, err := s.store.get(ctx, key); err == nil && json.Unmarshal(value, &old) != nil {
 		old = kept{}
 	}
-	if s.now().Unix() < old.FreshUntil {
+	if left := old.FreshUntil - s.now().Unix(); left > 0 && left <= int64(longestFresh/time.Second) { // more: our clock was set back
 		return old.Status, nil, old.Body, nil
 	}
 	var condition guest.Pairs

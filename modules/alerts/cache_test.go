@@ -188,3 +188,21 @@ func TestKeptAnswersGiveWayToPauses(t *testing.T) {
 	}
 	require.Len(t, st.urls, 2)
 }
+
+// TestWhatAWrongClockKeptIsNotBelieved: it was a year ahead when the answer was kept,
+// and when the service asked for a pause.
+func TestWhatAWrongClockKeptIsNotBelieved(t *testing.T) {
+	for _, status := range []int{200, 429} {
+		st := newStage(t)
+		st.service.weather = newMetNorway("http://weather.test") // asks the same, whatever the day
+		right := st.time
+		st.headers = guest.Pairs{{Name: "cache-control", Value: "max-age=300"}}
+		st.weather = func() (int, string, error) { return status, "{}", nil }
+		alert := runOf(item("a", eveningBlue+","+wantSnow))
+		for i, now := range []time.Time{right.AddDate(1, 0, 0), right, right} {
+			st.time = now
+			st.run(t, alert)
+			require.Len(t, st.urls, min(i+1, 2), "status %d: asked again, once", status)
+		}
+	}
+}

@@ -43,5 +43,9 @@ func (s *service) paused(ctx context.Context, service string) int {
 	if err != nil {
 		return 0
 	}
-	return int(max(until-s.now().Unix(), 0))
+	left := until - s.now().Unix()
+	if left > int64(longestPause/time.Second) { // our clock was set back
+		return 0
+	}
+	return int(max(left, 0))
 }

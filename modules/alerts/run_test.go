@@ -102,6 +102,21 @@ func TestAWindowIsNotifiedOnce(t *testing.T) {
 	require.Regexp(t, `^{"text":"a: Sat 17 Jan 17:2\d, for 14m\d\ds, at 52\.38084, 4\.63683\. Weather data by Open-Meteo\.com \(CC BY 4\.0\)\."}$`, st.posts[0])
 }
 
+// TestAClockThatIsSetBackSendsNothingAgain: it was most of a day ahead for two runs.
+func TestAClockThatIsSetBackSendsNothingAgain(t *testing.T) {
+	st := newStage(t)
+	body := runOf(item("a", eveningBlue))
+	right := st.time
+	require.Equal(t, stateSent, st.result(t, body))
+	st.time = right.Add(20 * time.Hour)
+	require.Equal(t, stateSent, st.result(t, body), "the next evening")
+	st.time = right.Add(26 * time.Hour)
+	require.Equal(t, alreadySent, st.result(t, body))
+	st.time = right.Add(5 * time.Minute)
+	require.Equal(t, alreadySent, st.result(t, body))
+	require.Len(t, st.posts, 2)
+}
+
 // TestTheNextWindowIsAnother goes through four evenings with a run every hour.
 func TestTheNextWindowIsAnother(t *testing.T) {
 	st := newStage(t)
