@@ -177,11 +177,6 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) (key
 	if err != nil {
 		return nil, false, op.fail(err)
 	}
-	release, err := b.listing.take(ctx)
-	if err != nil {
-		return nil, false, op.fail(err)
-	}
-	defer release()
 	all, err := b.keys(ctx, h, prefix, after)
 	if err != nil {
 		return nil, false, op.fail(err)
@@ -213,7 +208,9 @@ const maxListBytes = 120 << 10
 // keys returns the keys after after that begin with prefix, sorted, those that have
 // expired included.
 func (b *Bucket) keys(ctx context.Context, h handle, prefix, after string) ([]string, error) {
-	info, err := h.Info(ctx, jetstream.WithSubjectFilter(b.subject(">")))
+	info, err := exchange(ctx, b.listing, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return h.Info(ctx, jetstream.WithSubjectFilter(b.subject(">")))
+	})
 	if err != nil {
 		return nil, b.explain(err)
 	}

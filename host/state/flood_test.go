@@ -2,9 +2,12 @@ package state
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,4 +60,26 @@ func TestAConnectionThatBreaksIsMadeAgain(t *testing.T) {
 	e, err := b.Get(ctx, "k")
 	require.NoError(t, err)
 	require.Equal(t, "v", string(e.Value))
+}
+
+// TestListsThatNobodyWaitsFor are asked for and left, as many as a guest likes: the
+// server works on each of them all the same, and on others' only afterwards.
+func TestListsThatNobodyWaitsFor(t *testing.T) {
+	s, ctx := open(t, Options{Directory: t.TempDir()}), t.Context()
+	b := bucket(t, s, "f", 8<<20)
+	for i := range 500 {
+		_, err := b.Put(ctx, fmt.Sprint(i, strings.Repeat(" ", 500)), nil, 0)
+		require.NoError(t, err)
+	}
+	var most uint64
+	for range 100 {
+		left, leave := context.WithTimeout(ctx, 200*time.Microsecond)
+		_, _, err := b.List(left, "", "", 0)
+		requireKind(t, abi.Deadline, err)
+		leave()
+		at, err := b.handle.of.server.Jsz(nil)
+		require.NoError(t, err)
+		most = max(most, at.API.Inflight)
+	}
+	require.LessOrEqual(t, most, uint64(maxListing), "lists that the server works on")
 }
