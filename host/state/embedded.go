@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 
 	"spore/abi"
 )
@@ -57,7 +55,7 @@ func startEmbedded(dir string, log *slog.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &serverLog{log: log, failed: make(chan error, 1)}
+	out := &serverLog{log: log, failed: make(failure, 1)}
 	s.SetLoggerV2(out, false, false, false)
 	s.Start()
 	if err := out.err(); err != nil { // it says so nowhere else
@@ -97,7 +95,7 @@ func (e *embedded) stop() {
 // or that it would end its process.
 type serverLog struct {
 	log    *slog.Logger
-	failed chan error // takes the first failure
+	failed failure
 
 	mu    sync.Mutex
 	fatal error
@@ -124,19 +122,7 @@ func (l *serverLog) say(level slog.Level, text string) {
 	if strings.Contains(text, syscall.ENOSPC.Error()) {
 		cause = fmt.Errorf("%w on the disk of the data directory; free some", syscall.ENOSPC)
 	}
-	l.fail(cause)
-}
-
-// closed is told that the connection to the server has ended, by whomever.
-func (l *serverLog) closed(nc *nats.Conn) {
-	l.fail(fmt.Errorf("the connection to the store ended: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
-}
-
-func (l *serverLog) fail(cause error) {
-	select {
-	case l.failed <- cause:
-	default:
-	}
+	l.failed.report(cause)
 }
 
 func (l *serverLog) Fatalf(format string, args ...any) {

@@ -43,23 +43,31 @@ func TestManyLargeValuesAtOnce(t *testing.T) {
 	require.Equal(t, int64(buckets*each*abi.MaxKVValue), got.Load())
 }
 
-// TestAConnectionThatBreaksIsMadeAgain, and what waited on it ends at once.
-func TestAConnectionThatBreaksIsMadeAgain(t *testing.T) {
-	b, ctx := fresh(t), t.Context()
-	_, err := b.Put(ctx, "k", []byte("v"), 0)
-	require.NoError(t, err)
-	broken := b.handle.of
-	broken.nc.Close()
-	<-broken.ended
-	_, err = b.Get(ctx, "k")
-	requireKind(t, abi.Unavailable, err)
-	require.NotContains(t, err.Error(), "stopping")
-	b.state.mu.Lock()
-	b.state.failed = b.state.failed.Add(-reopenAfter)
-	b.state.mu.Unlock()
-	e, err := b.Get(ctx, "k")
-	require.NoError(t, err)
-	require.Equal(t, "v", string(e.Value))
+// TestAConnectionThatEndsIsMadeAgain, also one to a cluster, whose client gives up
+// when it is refused twice.
+func TestAConnectionThatEndsIsMadeAgain(t *testing.T) {
+	for name, opt := range map[string]Options{
+		"of this process": {Directory: t.TempDir()},
+		"of a cluster":    {URL: cluster(t, true).ClientURL()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, ctx := bucket(t, open(t, opt), "f", 1<<20), t.Context()
+			_, err := b.Put(ctx, "k", []byte("v"), 0)
+			require.NoError(t, err)
+			broken := b.handle.of
+			broken.nc.Close()
+			<-broken.ended
+			_, err = b.Get(ctx, "k")
+			requireKind(t, abi.Unavailable, err)
+			require.NotContains(t, err.Error(), "stopping")
+			b.state.mu.Lock()
+			b.state.failed = time.Time{}
+			b.state.mu.Unlock()
+			e, err := b.Get(ctx, "k")
+			require.NoError(t, err)
+			require.Equal(t, "v", string(e.Value))
+		})
+	}
 }
 
 // TestListsThatNobodyWaitsFor are asked for and left, as many as a guest likes: the
