@@ -187,7 +187,7 @@ func TestWhatBecomesOfANotification(t *testing.T) {
 	up.mode.Store("break")
 	require.Equal(t, []string{"unconfirmed"}, h.runAlerts("broken"))
 	h.logged("notification unconfirmed", 1)
-	up.mode.Store("500")
+	up.mode.Store("503")
 	require.Equal(t, []string{"failed"}, h.runAlerts("failed"))
 	up.mode.Store("200")
 	require.NoError(t, h.stop())

@@ -35,12 +35,12 @@ type dataDir struct {
 // openDataDir creates and locks the directory, so that two hosts never share it.
 func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fmt.Errorf("open data directory: %w; set data in functions.toml to a directory you may write", err)
+		return nil, unwritable(err)
 	}
 	name := filepath.Join(path, "lock")
 	lock, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open data directory: %w", err)
+		return nil, unwritable(err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(name)
@@ -53,6 +53,10 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}
 	return &dataDir{path, lock}, nil
+}
+
+func unwritable(err error) error {
+	return fmt.Errorf("open data directory: %w; set data in functions.toml to a directory you may write", err)
 }
 
 func writeHolder(lock *os.File) error {

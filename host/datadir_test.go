@@ -38,6 +38,13 @@ func TestDataDirectoryIsLockedUntilClosed(t *testing.T) {
 	require.NoError(t, second.Close())
 }
 
+func TestADataDirectoryThatCannotBeLocked(t *testing.T) {
+	path := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(path, "lock"), 0o700)) // as little to be opened as on a file system that is read-only
+	_, err := openDataDir(path)
+	require.ErrorContains(t, err, "set data in functions.toml to a directory you may write")
+}
+
 func TestLinesToPasteFitTheirRoutes(t *testing.T) {
 	s := &server{address: "127.0.0.1:8080"}
 	for want, r := range map[string]function.Route{

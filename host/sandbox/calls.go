@@ -145,6 +145,7 @@ func (c *call) fill(head []byte, body io.ReadCloser) {
 		}
 		if err != nil {
 			c.end(endErrno(err))
+			c.drained()
 			return
 		}
 	}
@@ -176,6 +177,16 @@ func (c *call) end(last errno) {
 	defer c.mu.Unlock()
 	c.ended, c.last = true, last
 	c.notify()
+}
+
+// drained waits until the guest has read the answer or closed it: up to then the
+// body stays open, because whoever counts open bodies bounds by them what is held here.
+func (c *call) drained() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.buffer) > 0 && !c.closed {
+		c.space.Wait()
+	}
 }
 
 // endErrno is what the guest reads where a body ended with err: abi/README.md 8.3.

@@ -28,7 +28,8 @@ type Bucket struct {
 
 	opening chan struct{} // holds one token while handle is used
 	handle  handle
-	listing chan struct{} // holds one token while the bucket is listed
+
+	reading, writing, listing turns
 }
 
 // handle is a bucket's stream as it is reached through one connection.
@@ -65,7 +66,11 @@ func (s *State) Bucket(name string, maxBytes int64) (*Bucket, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	return &Bucket{state: s, name: name, maxBytes: maxBytes, opening: make(chan struct{}, 1), listing: make(chan struct{}, 1)}, nil
+	own := func(n int, all chan struct{}) turns { return turns{make(chan struct{}, n), all} }
+	return &Bucket{
+		state: s, name: name, maxBytes: maxBytes, opening: make(chan struct{}, 1),
+		reading: own(maxOfABucket, s.reading), writing: own(maxOfABucket, s.writing), listing: own(1, s.listing),
+	}, nil
 }
 
 // Get returns the entry of key; there is none, or it has expired: NotFound.
@@ -86,7 +91,8 @@ func (b *Bucket) Get(ctx context.Context, key string) (Entry, error) {
 }
 
 // Put writes key whatever it holds and returns its new revision. The value expires
-// after expiry, in milliseconds rounded up; 0 means never. It is not kept.
+// after expiry, in milliseconds rounded up; 0 means never. Its bytes must not change
+// any more: when ctx ends first, they may still be on their way.
 func (b *Bucket) Put(ctx context.Context, key string, value []byte, expiry time.Duration) (uint64, error) {
 	op := b.op("put", key)
 	h, err := b.open(ctx, key)
@@ -152,7 +158,10 @@ func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error 
 			return nil
 		}
 		// By its number: a message that has replaced it meanwhile stays.
-		if err := b.explain(h.DeleteMsg(ctx, e.Revision)); function.KindOf(err) != abi.NotFound {
+		_, err = exchange(ctx, b.writing, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, h.DeleteMsg(ctx, e.Revision)
+		})
+		if err := b.explain(err); function.KindOf(err) != abi.NotFound {
 			return op.fail(err)
 		}
 	}
@@ -167,14 +176,6 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) (key
 	h, err := b.reach(ctx)
 	if err != nil {
 		return nil, false, op.fail(err)
-	}
-	for _, turn := range []chan struct{}{b.listing, b.state.listing} { // its own first: no function waits for many lists of another
-		select {
-		case turn <- struct{}{}:
-			defer func() { <-turn }()
-		case <-ctx.Done():
-			return nil, false, op.fail(ctx.Err())
-		}
 	}
 	all, err := b.keys(ctx, h, prefix, after)
 	if err != nil {
@@ -207,7 +208,9 @@ const maxListBytes = 120 << 10
 // keys returns the keys after after that begin with prefix, sorted, those that have
 // expired included.
 func (b *Bucket) keys(ctx context.Context, h handle, prefix, after string) ([]string, error) {
-	info, err := h.Info(ctx, jetstream.WithSubjectFilter(b.subject(">")))
+	info, err := exchange(ctx, b.listing, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		return h.Info(ctx, jetstream.WithSubjectFilter(b.subject(">")))
+	})
 	if err != nil {
 		return nil, b.explain(err)
 	}
@@ -251,7 +254,9 @@ func (b *Bucket) alive(e Entry) bool {
 
 // read returns key's message, expired or not.
 func (b *Bucket) read(ctx context.Context, h handle, key string) (Entry, error) {
-	msg, err := h.GetLastMsgForSubject(ctx, b.subject(escape(key)))
+	msg, err := exchange(ctx, b.reading, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
+		return h.GetLastMsgForSubject(ctx, b.subject(escape(key)))
+	})
 	if err != nil {
 		return Entry{}, b.explain(err)
 	}
@@ -290,7 +295,9 @@ func (b *Bucket) publish(ctx context.Context, h handle, msg *nats.Msg, opts ...j
 	if most := h.of.nc.MaxPayload(); int64(msg.Size()) > most {
 		return 0, &function.Error{Kind: abi.TooLarge, Err: fmt.Errorf("the cluster takes messages of at most %d bytes; raise its max_payload", most)}
 	}
-	ack, err := h.of.js.PublishMsg(ctx, msg, append(opts, jetstream.WithExpectStream(streamPrefix+b.name))...)
+	ack, err := exchange(ctx, b.writing, func(ctx context.Context) (*jetstream.PubAck, error) {
+		return h.of.js.PublishMsg(ctx, msg, append(opts, jetstream.WithExpectStream(streamPrefix+b.name))...)
+	})
 	if err != nil {
 		return 0, b.explain(err)
 	}

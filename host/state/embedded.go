@@ -55,7 +55,7 @@ func startEmbedded(dir string, log *slog.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &serverLog{log: log, failed: make(chan error, 1)}
+	out := &serverLog{log: log, failed: make(failure, 1)}
 	s.SetLoggerV2(out, false, false, false)
 	s.Start()
 	if err := out.err(); err != nil { // it says so nowhere else
@@ -95,7 +95,7 @@ func (e *embedded) stop() {
 // or that it would end its process.
 type serverLog struct {
 	log    *slog.Logger
-	failed chan error // takes the first failure
+	failed failure
 
 	mu    sync.Mutex
 	fatal error
@@ -122,10 +122,7 @@ func (l *serverLog) say(level slog.Level, text string) {
 	if strings.Contains(text, syscall.ENOSPC.Error()) {
 		cause = fmt.Errorf("%w on the disk of the data directory; free some", syscall.ENOSPC)
 	}
-	select {
-	case l.failed <- cause:
-	default:
-	}
+	l.failed.report(cause)
 }
 
 func (l *serverLog) Fatalf(format string, args ...any) {

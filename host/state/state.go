@@ -11,6 +11,7 @@
 package state
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,8 @@ type Options struct {
 
 // State is an open store. It is safe for concurrent use.
 type State struct {
-	opt     Options
-	listing chan struct{} // one element for each bucket that is being listed
+	opt                       Options
+	reading, writing, listing chan struct{} // one element for each operation of that kind
 
 	mu     sync.Mutex
 	live   *connection // nil after the store failed, until it was opened again
@@ -47,7 +48,7 @@ type State struct {
 	cause  error       // why
 	closed bool
 
-	watching sync.WaitGroup // goroutines that wait for stores of this process to fail
+	watching sync.WaitGroup // goroutines that wait for connections to fail
 }
 
 // maxListing is how many buckets are listed at the same time. A list looks at all
@@ -66,7 +67,7 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &State{opt: opt, listing: make(chan struct{}, maxListing)}
+	s := &State{opt: opt, reading: make(chan struct{}, maxUnderWay), writing: make(chan struct{}, maxUnderWay), listing: make(chan struct{}, maxListing)}
 	var err error
 	if s.live, err = s.connect(ctx); err != nil {
 		return nil, err
@@ -89,6 +90,7 @@ type connection struct {
 	js     jetstream.JetStream
 	nc     *nats.Conn
 	server *embedded // nil with a cluster
+	failed failure
 	ended  chan struct{}
 }
 
@@ -111,7 +113,7 @@ func (s *State) connect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, unavailable("open state in "+s.opt.Directory, err)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(server), nats.NoReconnect())
+	nc, err := nats.Connect("", nats.InProcessServer(server), nats.NoReconnect(), nats.ErrorHandler(s.reportError), nats.ClosedHandler(server.log.failed.closed))
 	if err != nil {
 		server.stop()
 		return nil, unavailable("open state in "+s.opt.Directory, err)
@@ -120,26 +122,45 @@ func (s *State) connect(ctx context.Context) (*connection, error) {
 	if err != nil { // bad options, which these are not
 		panic("state: internal error: " + err.Error())
 	}
-	c := &connection{js, nc, server, make(chan struct{})}
-	s.watching.Go(func() { s.watch(c) })
-	return c, nil
+	return s.watched(&connection{js, nc, server, server.log.failed, make(chan struct{})}, "write state in "+s.opt.Directory), nil
 }
 
-// watch takes the store of this process out of use when it has failed to write: it
-// then leaves every write without an answer.
-func (s *State) watch(c *connection) {
+// watched takes c out of use when it has failed. A store of this process that cannot
+// write leaves every write without an answer.
+func (s *State) watched(c *connection, op string) *connection {
+	s.watching.Go(func() {
+		select {
+		case cause := <-c.failed:
+			s.fail(c, unavailable(op, cause))
+		case <-c.ended:
+		}
+	})
+	return c
+}
+
+// failure takes the first reason why a connection cannot be used any more.
+type failure chan error
+
+func (f failure) report(cause error) {
 	select {
-	case cause := <-c.server.log.failed:
-		s.fail(c, unavailable("write state in "+s.opt.Directory, cause))
-	case <-c.ended:
+	case f <- cause:
+	default:
 	}
 }
 
+// closed is told that a connection has ended, by whomever.
+func (f failure) closed(nc *nats.Conn) {
+	f.report(fmt.Errorf("the connection to the store ended: %w", cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
+}
+
 // connectCluster waits for the cluster's JetStream to answer once, so that a wrong
-// URL is found out here. Later the connection is made again for as long as it takes.
+// URL is found out here. Later the connection is made again for as long as it takes;
+// the client gives up only where its credentials are refused twice.
 func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 	op := "open state at " + redacted(s.opt.URL)
-	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1), nats.ErrorHandler(s.clusterError))
+	failed := make(failure, 1)
+	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
+		nats.ErrorHandler(s.reportError), nats.ClosedHandler(failed.closed))
 	if err != nil {
 		return nil, unavailable(op, fmt.Errorf("%w; start it, or correct nats under [host] in functions.toml", err))
 	}
@@ -151,10 +172,10 @@ func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 		nc.Close()
 		return nil, unavailable(op, fmt.Errorf("%w; its servers must run with JetStream", err))
 	}
-	return &connection{js: js, nc: nc, ended: make(chan struct{})}, nil
+	return s.watched(&connection{js, nc, nil, failed, make(chan struct{})}, "use state at "+redacted(s.opt.URL)), nil
 }
 
-func (s *State) clusterError(_ *nats.Conn, _ *nats.Subscription, err error) {
+func (s *State) reportError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	s.opt.Log.Warn("state", "error", err.Error())
 }
 
@@ -171,8 +192,8 @@ func redacted(urls string) string {
 	return strings.Join(list, ",")
 }
 
-// connection returns the live connection. A store of this process that has failed
-// is opened again: it refuses every write after one that the disk refused.
+// connection returns the live connection, and opens the store again when it has
+// failed: one of this process refuses every write after one that the disk refused.
 func (s *State) connection(ctx context.Context) (*connection, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,14 +214,14 @@ func (s *State) connection(ctx context.Context) (*connection, error) {
 	return live, nil
 }
 
-// fail takes a connection to a store that cannot write any more out of use.
+// fail takes a connection that has failed out of use.
 func (s *State) fail(c *connection, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live != c {
 		return
 	}
-	s.opt.Log.Error("state cannot be written; it is opened again", "error", cause.Error())
+	s.opt.Log.Error("state cannot be used; it is opened again", "error", cause.Error())
 	s.live, s.failed, s.cause = nil, time.Now(), cause
 	c.close()
 }
@@ -209,13 +230,19 @@ func (s *State) fail(c *connection, cause error) {
 func (s *State) whyClosed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.cause == nil {
+	switch {
+	case s.closed:
 		return errStopping
+	case s.cause == nil: // it broke a moment ago
+		return errBroken
 	}
 	return s.cause
 }
 
-var errStopping = unavailable("use state", errors.New("the host is stopping"))
+var (
+	errStopping = unavailable("use state", errors.New("the host is stopping"))
+	errBroken   = unavailable("use state", errors.New("the connection to the store ended; try again"))
+)
 
 func unavailable(op string, err error) error {
 	return &function.Error{Kind: abi.Unavailable, Op: op, Err: err}

@@ -309,7 +309,7 @@ func TestPages(t *testing.T) {
 func TestListsTakeTurns(t *testing.T) {
 	s := open(t, Options{Directory: t.TempDir()})
 	a, b := bucket(t, s, "a", 1<<20), bucket(t, s, "b", 1<<20)
-	a.listing <- struct{}{} // a list of a's that takes long
+	a.listing.own <- struct{}{} // a list of a's that takes long
 	s.listing <- struct{}{}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -317,7 +317,7 @@ func TestListsTakeTurns(t *testing.T) {
 	requireKind(t, abi.Deadline, err, "it waits for its turn")
 	_, _, err = b.List(t.Context(), "", "", 0)
 	require.NoError(t, err)
-	<-a.listing
+	<-a.listing.own
 	_, _, err = a.List(t.Context(), "", "", 0)
 	require.NoError(t, err)
 }

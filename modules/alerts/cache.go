@@ -19,6 +19,21 @@ type store interface {
 	put(ctx context.Context, key string, value []byte, expiry time.Duration) error
 	// update is put for a key at revision, 0 for one that is not there.
 	update(ctx context.Context, key string, value []byte, revision int64, expiry time.Duration) error
+	// forget removes the keys that begin with prefix.
+	forget(ctx context.Context, prefix string) error
+}
+
+// withRoom is write, before which kept answers make room if there is none: they lie
+// beside what must be remembered.
+func withRoom(ctx context.Context, s store, write func() error) error {
+	err := write()
+	if guest.KindOf(err) != guest.TooLarge {
+		return err
+	}
+	if err := s.forget(ctx, cachePrefix); err != nil {
+		return err
+	}
+	return write()
 }
 
 // kept is an upstream's answer as it is kept: its good answers alone are.
@@ -52,7 +67,7 @@ func (s *service) cached(ctx context.Context, url string) (int, guest.Pairs, []b
 	if value, _, err := s.store.get(ctx, key); err == nil && json.Unmarshal(value, &old) != nil {
 		old = kept{}
 	}
-	if s.now().Unix() < old.FreshUntil {
+	if left := old.FreshUntil - s.now().Unix(); left > 0 && left <= int64(longestFresh/time.Second) { // more: our clock was set back
 		return old.Status, nil, old.Body, nil
 	}
 	var condition guest.Pairs
@@ -73,10 +88,12 @@ func (s *service) cached(ctx context.Context, url string) (int, guest.Pairs, []b
 	return status, headers, body, nil
 }
 
+const cachePrefix = "http/"
+
 // cacheKey does not show the URL: it may hold a service's key.
 func cacheKey(url string) string {
 	sum := sha256.Sum256([]byte(url))
-	return "http/" + hex.EncodeToString(sum[:])
+	return cachePrefix + hex.EncodeToString(sum[:])
 }
 
 func (s *service) keep(ctx context.Context, key string, status int, headers guest.Pairs, body []byte) {

@@ -152,3 +152,57 @@ func TestKeysDoNotShowTheURL(t *testing.T) {
 	require.NotContains(t, cacheKey("https://x.test/?appid=s3cret"), "s3cret")
 	require.NotEqual(t, cacheKey("https://x.test/a"), cacheKey("https://x.test/b"))
 }
+
+// TestKeptAnswersGiveWayToClaims fills the bucket to its last byte with answers.
+func TestKeptAnswersGiveWayToClaims(t *testing.T) {
+	st := newStage(t)
+	st.headers = guest.Pairs{{Name: "cache-control", Value: "max-age=300"}}
+	body := runOf(item("a", eveningBlue+","+wantSleet), item("b", eveningBlue+","+wantSleet))
+	st.run(t, strings.ReplaceAll(body, `"sleet"`, `"snow"`)) // keeps the answer, sends nothing
+	require.Len(t, st.store.keys, 1)
+	for key, e := range st.store.keys {
+		st.store.maxBytes = len(key) + len(e.value)
+	}
+	for _, want := range []string{stateSent, alreadySent} {
+		for _, a := range st.run(t, body).Alerts {
+			require.Equal(t, want, a.Notification.Result)
+			require.Nil(t, a.Notification.Recorded)
+		}
+	}
+}
+
+// TestKeptAnswersGiveWayToPauses: a full bucket is no reason to ask a service again
+// that wants to be left alone.
+func TestKeptAnswersGiveWayToPauses(t *testing.T) {
+	st := newStage(t)
+	st.headers = guest.Pairs{{Name: "cache-control", Value: "max-age=300"}}
+	body := runOf(item("a", eveningBlue+","+wantSnow))
+	st.run(t, body)
+	for key, e := range st.store.keys {
+		st.store.maxBytes = len(key) + len(e.value)
+	}
+	st.time = st.time.Add(301 * time.Second)
+	st.weather = func() (int, string, error) { return 429, "", nil }
+	for range 3 {
+		require.Equal(t, []string{reasonRateLimited}, st.run(t, body).Alerts[0].Unknown)
+	}
+	require.Len(t, st.urls, 2)
+}
+
+// TestWhatAWrongClockKeptIsNotBelieved: it was a year ahead when the answer was kept,
+// and when the service asked for a pause.
+func TestWhatAWrongClockKeptIsNotBelieved(t *testing.T) {
+	for _, status := range []int{200, 429} {
+		st := newStage(t)
+		st.service.weather = newMetNorway("http://weather.test") // asks the same, whatever the day
+		right := st.time
+		st.headers = guest.Pairs{{Name: "cache-control", Value: "max-age=300"}}
+		st.weather = func() (int, string, error) { return status, "{}", nil }
+		alert := runOf(item("a", eveningBlue+","+wantSnow))
+		for i, now := range []time.Time{right.AddDate(1, 0, 0), right, right} {
+			st.time = now
+			st.run(t, alert)
+			require.Len(t, st.urls, min(i+1, 2), "status %d: asked again, once", status)
+		}
+	}
+}

@@ -47,8 +47,12 @@ const maxAttempts = 3
 // longestRun is longer than a function may run: 15 minutes.
 const longestRun = 16 * time.Minute
 
+// remembered is how long a claim outlives its window: a clock that was hours ahead
+// and is set right must not meet the window again.
+const remembered = 24 * time.Hour
+
 // maxClaims bounds one alert's claims. There are never so many windows within the
-// longest horizon, a week of hours.
+// longest horizon, a week of hours, and the day behind.
 const maxClaims = 200
 
 // kindOf names what makes an alert's windows. An alert that was given another light
@@ -104,7 +108,7 @@ func readClaims(ctx context.Context, s store, id string, now time.Time) (*claims
 		return nil, err
 	}
 	c.revision = revision
-	over := now.Add(-longestRun).Unix()
+	over := now.Add(-remembered).Unix()
 	c.list = slices.DeleteFunc(c.list, func(k claim) bool { return k.End < over && k.At < over })
 	return c, nil
 }
@@ -124,7 +128,9 @@ func (c *claims) write(ctx context.Context, now time.Time) error {
 	for _, k := range c.list {
 		end = max(end, k.End)
 	}
-	return c.store.update(ctx, c.key, encode(c.list), c.revision, time.Unix(end, 0).Sub(now)+2*longestRun)
+	return withRoom(ctx, c.store, func() error {
+		return c.store.update(ctx, c.key, encode(c.list), c.revision, time.Unix(end, 0).Sub(now)+remembered)
+	})
 }
 
 // tries is how often a run reads an alert's claims again because another run has

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -98,5 +99,13 @@ func (bucket) put(ctx context.Context, key string, value []byte, expiry time.Dur
 
 func (bucket) update(ctx context.Context, key string, value []byte, revision int64, expiry time.Duration) error {
 	_, err := kv.Update(ctx, key, value, revision, expiry)
+	return err
+}
+
+func (bucket) forget(ctx context.Context, prefix string) error {
+	keys, err := kv.List(ctx, prefix)
+	for _, key := range keys {
+		err = errors.Join(err, kv.Delete(ctx, key))
+	}
 	return err
 }

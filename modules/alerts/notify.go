@@ -80,6 +80,10 @@ func (s *service) send(ctx context.Context, url string, body []byte, c *claim) {
 	if end, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(end)-leastTime/3)
 	}
+	if limit <= 0 { // the claim took long
+		c.State, c.Reason = stateFailed, reasonTimeout
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	status, err := s.post(ctx, url, body)
@@ -87,7 +91,7 @@ func (s *service) send(ctx context.Context, url string, body []byte, c *claim) {
 	switch kind := guest.KindOf(err); {
 	case err == nil && status >= 200 && status < 300:
 		c.State = stateSent
-	case err == nil && status != 502 && status != 504: // these are a proxy's, which cannot know
+	case err == nil && refused(status):
 		c.State = stateFailed
 	case kind == guest.Denied, kind == guest.Overloaded, kind == guest.Invalid: // the host did not send it
 		c.State, c.Reason = stateFailed, kind.String()
@@ -98,6 +102,11 @@ func (s *service) send(ctx context.Context, url string, body []byte, c *claim) {
 		}
 	}
 }
+
+// refused reports whether an answer says that nothing came of the POST. A 5xx does not:
+// the receiver may have broken after it had passed the message on, and a proxy (502,
+// 504, 520 and up) does not know; but 501 and 503 mean that it was not begun.
+func refused(status int) bool { return status < 500 || status == 501 || status == 503 }
 
 // kindName is the kind of a store's error.
 func kindName(err error) string {

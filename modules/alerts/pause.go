@@ -26,7 +26,7 @@ func (s *service) pause(ctx context.Context, service string, status, seconds int
 	}
 	if wait > 0 && s.store != nil {
 		until := strconv.FormatInt(s.now().Add(wait).Unix(), 10)
-		_ = s.store.put(ctx, pauseKey(service), []byte(until), wait)
+		_ = withRoom(ctx, s.store, func() error { return s.store.put(ctx, pauseKey(service), []byte(until), wait) })
 	}
 }
 
@@ -43,5 +43,9 @@ func (s *service) paused(ctx context.Context, service string) int {
 	if err != nil {
 		return 0
 	}
-	return int(max(until-s.now().Unix(), 0))
+	left := until - s.now().Unix()
+	if left > int64(longestPause/time.Second) { // our clock was set back
+		return 0
+	}
+	return int(max(left, 0))
 }

@@ -102,6 +102,21 @@ func TestAWindowIsNotifiedOnce(t *testing.T) {
 	require.Regexp(t, `^{"text":"a: Sat 17 Jan 17:2\d, for 14m\d\ds, at 52\.38084, 4\.63683\. Weather data by Open-Meteo\.com \(CC BY 4\.0\)\."}$`, st.posts[0])
 }
 
+// TestAClockThatIsSetBackSendsNothingAgain: it was most of a day ahead for two runs.
+func TestAClockThatIsSetBackSendsNothingAgain(t *testing.T) {
+	st := newStage(t)
+	body := runOf(item("a", eveningBlue))
+	right := st.time
+	require.Equal(t, stateSent, st.result(t, body))
+	st.time = right.Add(20 * time.Hour)
+	require.Equal(t, stateSent, st.result(t, body), "the next evening")
+	st.time = right.Add(26 * time.Hour)
+	require.Equal(t, alreadySent, st.result(t, body))
+	st.time = right.Add(5 * time.Minute)
+	require.Equal(t, alreadySent, st.result(t, body))
+	require.Len(t, st.posts, 2)
+}
+
 // TestTheNextWindowIsAnother goes through four evenings with a run every hour.
 func TestTheNextWindowIsAnother(t *testing.T) {
 	st := newStage(t)
@@ -178,7 +193,9 @@ func TestWhatBecameOfANotification(t *testing.T) {
 	}{
 		"taken":                       {204, nil, []string{stateSent, alreadySent, alreadySent}, 1},
 		"refused":                     {404, nil, []string{stateFailed, stateFailed, stateFailed, stateFailed}, maxAttempts},
-		"a server's mistake":          {500, nil, []string{stateFailed, stateFailed, stateFailed, stateFailed}, maxAttempts},
+		"a server that is overloaded": {503, nil, []string{stateFailed, stateFailed, stateFailed, stateFailed}, maxAttempts},
+		"a server that broke":         {500, nil, []string{stateUnconfirmed, stateUnconfirmed}, 1},
+		"a proxy's own status":        {524, nil, []string{stateUnconfirmed, stateUnconfirmed}, 1},
 		"too many":                    {429, nil, []string{stateFailed, stateFailed, stateFailed, stateFailed}, maxAttempts},
 		"a redirect":                  {302, nil, []string{stateFailed, stateFailed, stateFailed, stateFailed}, maxAttempts},
 		"a proxy that heard nothing":  {504, nil, []string{stateUnconfirmed, stateUnconfirmed, stateUnconfirmed}, 1},
@@ -201,7 +218,7 @@ func TestWhatBecameOfANotification(t *testing.T) {
 	}
 	t.Run("refused once, then taken", func(t *testing.T) {
 		st := newStage(t)
-		st.reply = func() (int, error) { return 500, nil }
+		st.reply = func() (int, error) { return 503, nil }
 		body := runOf(item("a", eveningBlue))
 		require.Equal(t, stateFailed, st.result(t, body))
 		st.reply = nil
@@ -276,6 +293,16 @@ func TestNothingIsSentWithoutAClaim(t *testing.T) {
 		require.Empty(t, st.posts)
 		require.Equal(t, stateSent, st.result(t, body))
 	})
+}
+
+// TestAClaimThatTookLongIsNotLost: when no time is left to send, nothing was sent.
+func TestAClaimThatTookLongIsNotLost(t *testing.T) {
+	st, c := newStage(t), claim{}
+	ctx, cancel := context.WithTimeout(t.Context(), leastTime/4)
+	defer cancel()
+	st.service.send(ctx, "https://hook.test/T0/s3cret", nil, &c)
+	require.Equal(t, claim{State: stateFailed, Reason: reasonTimeout}, c)
+	require.Empty(t, st.posts)
 }
 
 func TestRunsAtTheSameTimeSendOnce(t *testing.T) {

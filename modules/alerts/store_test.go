@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ type memory struct {
 	now      func() time.Time
 	keys     map[string]memoryEntry
 	revision int64
+	maxBytes int                        // 0: no bound
 	fail     func(op, key string) error // nil: never
 }
 
@@ -50,6 +53,16 @@ func (m *memory) write(op, key string, value []byte, expiry time.Duration) error
 			return err
 		}
 	}
+	size := len(key) + len(value)
+	for k, e := range m.keys {
+		if k != key {
+			size += len(k) + len(e.value)
+		}
+	}
+	if m.maxBytes > 0 && size > m.maxBytes {
+		_, full := kv.Put(context.Background(), key, make([]byte, 2<<20), 0) // too_large, as a full bucket answers
+		return full
+	}
 	m.revision++
 	m.keys[key] = memoryEntry{value, m.revision, m.now().Add(expiry)}
 	return nil
@@ -66,4 +79,11 @@ func (m *memory) update(_ context.Context, key string, value []byte, revision in
 		return kv.ErrConflict
 	}
 	return m.write("update", key, value, expiry)
+}
+
+func (m *memory) forget(_ context.Context, prefix string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.keys, func(key string, _ memoryEntry) bool { return strings.HasPrefix(key, prefix) })
+	return nil
 }
