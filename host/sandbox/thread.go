@@ -22,7 +22,7 @@ type thread struct {
 	resumed bool  // this is not the first stretch
 	yields  bool  // to other threads that wake: it has longSlice
 	cpu     int64 // nanoseconds of processor time in the stretches that have ended
-	told    int64 // the part of cpu that belongs to stretches after the first
+	later   int64 // the part of cpu that belongs to stretches after the first
 }
 
 // pin waits for a core and locks the goroutine to its thread.
@@ -37,7 +37,7 @@ func (r *run) pin() {
 // known by the wall's clock only, and an event that the kernel kept waiting must not
 // stand behind fifty that never end.
 func (r *run) line() int {
-	if r.thread.told > quantum {
+	if r.thread.later > quantum {
 		return long
 	}
 	return short
@@ -84,7 +84,7 @@ func (r *run) endStretch() int64 {
 	}
 	t.cpu += ran
 	if t.resumed {
-		t.told += ran
+		t.later += ran
 	}
 	return now
 }
