@@ -120,10 +120,15 @@ func TestEventsCarryVersionAndDeadlineInTheGivenClock(t *testing.T) {
 	require.Equal(t, now.Add(time.Second).UnixMilli(), ev.ResponseDeadlineMS)
 }
 
-// TestReplaceUnderLoad is the hammer: readers never fail while the table turns.
+// TestReplaceUnderLoad is the hammer: readers never fail while the table turns. A
+// reader may stand behind several versions being loaded, so its deadline is far away.
 func TestReplaceUnderLoad(t *testing.T) {
 	d, e := dispatcher(t, invoke.Options{Concurrency: 100})
-	wide := func(l invoke.Live) invoke.Live { l.Limits.Concurrency = 100; return l }
+	wide := func(l invoke.Live) invoke.Live {
+		l.Limits.Concurrency = 100
+		l.Limits.Timeout, l.Limits.ResponseTimeout = time.Minute, time.Minute
+		return l
+	}
 	d.Replace([]invoke.Live{wide(live(t, e, 1))})
 	ctx, cancel := context.WithCancel(t.Context())
 	var readers sync.WaitGroup
