@@ -100,34 +100,10 @@ type definitions struct {
 	Refraction string `json:"refraction"`
 }
 
-func said(d sun.Definitions) definitions { return definitions{d, "sunrise and sunset only"} }
+// refraction says where refraction is part of an elevation.
+const refraction = "sunrise and sunset only"
 
-// dayAnswer is the answer about one day's events.
-type dayAnswer struct {
-	Events      []eventSaid `json:"events"`
-	Place       place       `json:"place"`
-	Date        string      `json:"date"`
-	Definitions definitions `json:"definitions"`
-}
-
-type eventSaid struct {
-	Event string    `json:"event"`
-	State sun.State `json:"state"`
-	UTC   string    `json:"utc,omitempty"`
-}
-
-// describeDay answers a day request.
-func describeDay(d *dayRequest) *dayAnswer {
-	a := &dayAnswer{Place: fixed(&d.place), Date: d.date, Definitions: said(d.definitions)}
-	for _, e := range a.Place.point.Events(d.definitions, d.from, d.to) {
-		out := eventSaid{Event: e.Name, State: e.State}
-		if e.State == sun.OK {
-			out.UTC = stamp(e.Time)
-		}
-		a.Events = append(a.Events, out)
-	}
-	return a
-}
+func said(d sun.Definitions) definitions { return definitions{d, refraction} }
 
 // failure is the answer to a request that cannot be judged.
 type failure struct {
@@ -147,6 +123,9 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // encode cannot fail: the answers hold no maps with odd keys, no cycles, no
 // infinities.
 func encode(v any) []byte {
+	if done, ok := v.(json.RawMessage); ok {
+		return done
+	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic("alerts: internal error: " + err.Error())

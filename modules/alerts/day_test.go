@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -159,6 +161,40 @@ func TestUTCIsUsedAndSaidWhenNoZoneIsGiven(t *testing.T) {
 	status, answer := post(t, &fakes{}, `{"sun":{"lat":0,"lon":0,"date":"1950-06-01"}}`)
 	require.Equal(t, 200, status)
 	require.Contains(t, string(answer), `"tz":"UTC","tz_from":"default"`)
+}
+
+// TestADaysAnswerIsWhatEncodingJSONWrites compares the answer, which is written by hand,
+// byte for byte with encoding/json's, at random places and days.
+func TestADaysAnswerIsWhatEncodingJSONWrites(t *testing.T) {
+	type event struct {
+		Event string `json:"event"`
+		State string `json:"state"`
+		UTC   string `json:"utc,omitempty"`
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	states := map[string]int{}
+	for range 2000 {
+		date := time.Date(1900, 1, 1+rng.IntN(200*365), 0, 0, 0, 0, time.UTC).Format(dateLayout)
+		body := fmt.Sprintf(`{"sun":{"lat":%.*f,"lon":%.*f,"tz":"Asia/Kathmandu","date":"%s","definitions":{"blue":[%.2f,-4]}}}`,
+			rng.IntN(8), 180*rng.Float64()-90, rng.IntN(8), 360*rng.Float64()-180, date, -5-rng.Float64())
+		status, answer := post(t, &fakes{}, body)
+		require.Equal(t, 200, status, "%s", answer)
+		var read struct {
+			Events      []event     `json:"events"`
+			Place       place       `json:"place"`
+			Date        string      `json:"date"`
+			Definitions definitions `json:"definitions"`
+		}
+		d := json.NewDecoder(bytes.NewReader(answer))
+		d.DisallowUnknownFields()
+		require.NoError(t, d.Decode(&read), "%s", answer)
+		require.Equal(t, string(encode(read)), string(answer))
+		require.Equal(t, date, read.Date)
+		for _, e := range read.Events {
+			states[e.State]++
+		}
+	}
+	require.Len(t, states, 4, "every state was seen: %v", states)
 }
 
 func TestDefinitionsMoveTheirEventsAndAreRepeated(t *testing.T) {

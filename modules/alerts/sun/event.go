@@ -1,6 +1,7 @@
 package sun
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -79,19 +80,28 @@ const horizon = -0.8333
 // Those with a time come first, in order of time; an event that does not happen
 // has one entry with its state, one that happens twice has two.
 func (p Place) Events(d Definitions, from, to time.Time) []Event {
+	type moment struct {
+		t    float64
+		kind int
+	}
 	c := newCurve(newSky(p), seconds(from), seconds(to))
-	var happen, missing []Event
-	for _, k := range kinds(d) {
+	all := kinds(d)
+	moments, missing := make([]moment, 0, len(all)), []Event(nil)
+	for i, k := range all {
 		times := c.times(k)
 		for _, t := range times {
-			happen = append(happen, Event{k.name, OK, instant(t)})
+			moments = append(moments, moment{t, i})
 		}
 		if len(times) == 0 {
 			missing = append(missing, Event{Name: k.name, State: c.absence(k)})
 		}
 	}
-	slices.SortStableFunc(happen, func(a, b Event) int { return a.Time.Compare(b.Time) })
-	return append(happen, missing...)
+	slices.SortStableFunc(moments, func(a, b moment) int { return cmp.Compare(a.t, b.t) })
+	events := make([]Event, 0, len(moments)+len(missing))
+	for _, m := range moments {
+		events = append(events, Event{all[m.kind].name, OK, instant(m.t)})
+	}
+	return append(events, missing...)
 }
 
 // Times returns the instants of the named event, under the standard

@@ -92,7 +92,7 @@ func (s *sky) transits(upper bool, from, to float64) []float64 {
 		target = 0
 	}
 	var found []float64
-	for t := s.transit(target, from-daySeconds); t < to; t = s.transit(target, t+daySeconds) {
+	for t := s.transit(target, from); t < to; t = s.transit(target, t+daySeconds) {
 		if t >= from {
 			found = append(found, t)
 		}
