@@ -143,7 +143,10 @@ func (b *bench) prepare(ctx context.Context) error {
 // measure runs the rounds, every other one backwards, so that no variant always
 // follows the same one.
 func (b *bench) measure(ctx context.Context) error {
-	blocks := []func() error{func() error { return b.inProcess(ctx) }}
+	var blocks []func() error
+	for _, t := range b.timed {
+		blocks = append(blocks, func() error { return t.block(ctx, b.block/5) })
+	}
 	for _, s := range b.served {
 		blocks = append(blocks, s.block)
 	}

@@ -17,8 +17,6 @@ type timed struct {
 
 	total series
 	rest  *series // what is left of a sample without the guest's own code; may be nil
-
-	took, left []float64 // this round's samples for total and rest, us
 }
 
 // addTimed prepares the variants of a workload that need no network. It returns how
@@ -58,10 +56,9 @@ func (b *bench) addTimed(ctx context.Context, w workload, module string) (busy t
 		&timed{batch: 1, once: spore.serve, total: micros(w, "spore"), rest: &series{name: w.name + "/overhead", unit: "us"}},
 	)
 	first := &timed{batch: 1, once: spore.serve, total: micros(w, "first")}
-	if err := first.run(ctx, b.block/5); err != nil {
+	if err := first.block(ctx, b.block/5); err != nil {
 		return 0, err
 	}
-	first.endRound()
 	return time.Duration(1e3 * quantile(first.total.samples, 0.5)), nil
 }
 
@@ -69,28 +66,10 @@ func micros(w workload, variant string) series {
 	return series{name: w.name + "/" + variant, unit: "us"}
 }
 
-// turns is in how many turns the variants share a round, so that a stretch in which the
-// machine is slow falls on all of them.
-const turns = 5
-
-// inProcess runs one round of all variants that need no network.
-func (b *bench) inProcess(ctx context.Context) error {
-	for range turns {
-		for _, t := range b.timed {
-			if err := t.run(ctx, b.block/5/turns); err != nil {
-				return err
-			}
-		}
-	}
-	for _, t := range b.timed {
-		t.endRound()
-	}
-	return nil
-}
-
-// run takes samples for about d, at least one.
-func (t *timed) run(ctx context.Context, d time.Duration) error {
-	for begin := time.Now(); ; {
+// block takes samples for about d, at least one.
+func (t *timed) block(ctx context.Context, d time.Duration) error {
+	var total, rest []float64
+	for begin := time.Now(); len(total) == 0 || time.Since(begin) < d; {
 		var guest time.Duration
 		start := time.Now()
 		for range t.batch {
@@ -101,18 +80,12 @@ func (t *timed) run(ctx context.Context, d time.Duration) error {
 			guest += g
 		}
 		took := time.Since(start)
-		t.took = append(t.took, float64(took)/float64(t.batch)/1e3)
-		t.left = append(t.left, float64(took-guest)/float64(t.batch)/1e3)
-		if time.Since(begin) >= d {
-			return nil
-		}
+		total = append(total, float64(took)/float64(t.batch)/1e3)
+		rest = append(rest, float64(took-guest)/float64(t.batch)/1e3)
 	}
-}
-
-func (t *timed) endRound() {
-	t.total.add(t.took)
+	t.total.add(total)
 	if t.rest != nil {
-		t.rest.add(t.left)
+		t.rest.add(rest)
 	}
-	t.took, t.left = nil, nil
+	return nil
 }

@@ -54,10 +54,10 @@ func (c *cores) give() {
 	c.turn++
 	if next := c.next(); next != nil {
 		next.wakeOne()
+		c.wanted.Store(int32(len(c.waiting[short])))
 	} else {
 		c.free++
 	}
-	c.wanted.Store(int32(len(c.waiting[short])))
 }
 
 // next returns the line whose turn it is, or nil when nobody waits.

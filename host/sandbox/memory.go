@@ -8,13 +8,19 @@ type linearMemory struct {
 	mapping
 	limit uint64 // bytes
 
-	refused bool   // the guest asked for more than limit
-	changed []span // pages that are no longer the snapshot's, as far as known
-	pages   int    // how many these are
+	refused bool      // the guest asked for more than limit
+	changed []stretch // what is no longer the snapshot's, as far as known: whole pages
+	pages   int       // how many these are
 }
 
 // span is a run of pages, as byte offsets into the memory.
 type span struct{ start, end uint64 }
+
+// stretch is a part of a span, in which the snapshot is either zero throughout or not.
+type stretch struct {
+	span
+	zero bool
+}
 
 // Allocate implements experimental.MemoryAllocator.
 func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return m }
@@ -56,12 +62,16 @@ func (m *linearMemory) restore(b *backing, method Method, look bool) (pages int,
 }
 
 func (m *linearMemory) copyChanged(b *backing, method Method, look bool) (pages int, ok bool) {
-	if look && !m.findChanged(b.size, method) {
+	if look && !m.findChanged(b, method) {
 		return m.pages, false
 	}
 	memory, image := m.bytes(), b.bytes()
 	for _, s := range m.changed {
-		copy(memory[s.start:s.end], image[s.start:s.end])
+		if s.zero {
+			clear(memory[s.start:s.end]) // reads nothing, which is half the time of a copy
+		} else {
+			copy(memory[s.start:s.end], image[s.start:s.end])
+		}
 	}
 	return m.pages, true
 }
@@ -72,14 +82,14 @@ func (m *linearMemory) copyFrom(b *backing) bool {
 
 // findChanged fills the list anew. It is false when there are too many, or when
 // the kernel does not tell.
-func (m *linearMemory) findChanged(n uint64, method Method) bool {
+func (m *linearMemory) findChanged(b *backing, method Method) bool {
 	m.changed, m.pages = m.changed[:0], 0
 	find := m.eachChangedByScan
 	if method == Pagemap {
 		find = m.eachChangedByRead
 	}
-	told := find(n, func(s span) {
-		m.changed = append(m.changed, s)
+	told := find(b.size, func(s span) {
+		m.changed = b.zeros.split(m.changed, s)
 		m.pages += int((s.end - s.start) / pageSize)
 	})
 	return told && m.pages <= maxChanged

@@ -25,13 +25,15 @@ func eachMethod(t *testing.T, test func(t *testing.T, m Method)) {
 	require.NotZero(t, tried)
 }
 
-// memoryOf returns an image of so many pages, every byte of which names its page,
-// and a memory mapped from it.
+// memoryOf returns an image of so many pages, every byte of which names its page but
+// for a third of the grains, which are zero, and a memory mapped from it.
 func memoryOf(t *testing.T, pages int) (*backing, *linearMemory) {
 	t.Helper()
 	image := make([]byte, pages*pageSize)
 	for i := range image {
-		image[i] = byte(i / pageSize % 251)
+		if i/grain*7%3 != 0 {
+			image[i] = byte(i/pageSize%250 + 1)
+		}
 	}
 	b, err := newBacking(image)
 	require.NoError(t, err)
@@ -68,6 +70,38 @@ func TestEveryMethodRestoresWhateverWasWritten(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestZerosAreFoundAsTheyAre compares what is known of an image's zeros, and how spans are
+// cut by it, with the image.
+func TestZerosAreFoundAsTheyAre(t *testing.T) {
+	const pages = 64
+	image := make([]byte, pages*pageSize)
+	for range pages * 4 {
+		image[rand.N(len(image)/2)] = 1 // the second half is zero
+	}
+	for g := 0; g < len(image)/2; g += grain {
+		if rand.N(3) == 0 {
+			image[g+[]int{0, rand.N(grain), grain - 1}[rand.N(3)]] = 1 // also at a grain's very ends
+		}
+	}
+	z := findZeros(image)
+	for range 100 {
+		start, end := rand.N(uint64(pages)), rand.N(uint64(pages))
+		whole := span{min(start, end) * pageSize, (max(start, end) + 1) * pageSize}
+		list := z.split(nil, whole)
+		at := whole.start
+		for i, s := range list {
+			require.Equal(t, at, s.start, "the stretches lie side by side")
+			require.Greater(t, s.end, s.start)
+			require.True(t, i == 0 || s.zero != list[i-1].zero, "no stretch is cut without need")
+			for g := s.start; g < s.end; g += grain {
+				require.Equal(t, s.zero, bytes.Count(image[g:g+grain], []byte{0}) == grain)
+			}
+			at = s.end
+		}
+		require.Equal(t, whole.end, at)
+	}
 }
 
 func TestAPageOnceFoundIsRestoredWithoutLooking(t *testing.T) {

@@ -11,10 +11,11 @@ const pageSize = 4096
 type backing struct {
 	memory []byte
 	size   uint64
+	zeros  zeros
 }
 
 func newBacking(memory []byte) (*backing, error) {
-	return &backing{append([]byte(nil), memory...), uint64(len(memory))}, nil
+	return &backing{append([]byte(nil), memory...), uint64(len(memory)), findZeros(memory)}, nil
 }
 
 func (b *backing) bytes() []byte { return b.memory }

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -13,9 +12,10 @@ import (
 // backing holds a snapshot's memory: a memfd, filled once and sealed, so that
 // nobody can change or truncate what sandboxes have mapped.
 type backing struct {
-	fd   int
-	size uint64
-	view mapping // read-only, to copy from
+	fd    int
+	size  uint64
+	zeros zeros
+	view  mapping // read-only, to copy from
 }
 
 // newBacking returns a backing with a copy of memory, whose length is a
@@ -25,7 +25,7 @@ func newBacking(memory []byte) (*backing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	b := &backing{fd: fd, size: uint64(len(memory))}
+	b := &backing{fd: fd, size: uint64(len(memory)), zeros: findZeros(memory)}
 	if err := b.fill(memory); err != nil {
 		b.close()
 		return nil, err
@@ -39,18 +39,15 @@ func newBacking(memory []byte) (*backing, error) {
 	return b, nil
 }
 
-var zeroPage [pageSize]byte
-
 func (b *backing) fill(memory []byte) error {
 	if err := unix.Ftruncate(b.fd, int64(len(memory))); err != nil {
 		return fmt.Errorf("size image: %w", err)
 	}
 	for at := 0; at < len(memory); at += pageSize {
-		page := memory[at : at+pageSize]
-		if bytes.Equal(page, zeroPage[:]) {
+		if b.zeros[at/pageSize] == allZero {
 			continue // half of a Go program's memory; a hole in the file reads the same
 		}
-		if n, err := unix.Pwrite(b.fd, page, int64(at)); err != nil || n < pageSize {
+		if n, err := unix.Pwrite(b.fd, memory[at:at+pageSize], int64(at)); err != nil || n < pageSize {
 			return fmt.Errorf("fill image: %w", cmp.Or(err, io.ErrShortWrite))
 		}
 	}

@@ -51,8 +51,9 @@ func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
 			return nil, err
 		}
 	}
-	inst.sandbox = Sandbox{inst: inst, opening: res.img.engine.elapsed() - start}
-	return &inst.sandbox, nil
+	sb := &inst.sandbox // whose run Serve sets
+	sb.inst, sb.opening, sb.spent, sb.again, sb.closed = inst, res.img.engine.elapsed()-start, false, false, false
+	return sb, nil
 }
 
 // start makes a new instance that is ready for an event, unless one becomes idle
@@ -80,9 +81,12 @@ func (res *resident) start(ctx context.Context) (*instance, error) {
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply function.Reply) (function.Stats, error) {
 	fillEntropy(ev.Entropy[:])
 	e := sb.inst.res.img.engine
-	sb.run = run{ev: ev, reply: reply, phase: phaseWaiting, end: int64(d.End.Sub(e.start)), respond: int64(d.Response.Sub(e.start))}
+	sb.run = run{} // alone: a literal with fields would be made elsewhere and copied, all of it
+	r := &sb.run
+	r.ev, r.reply, r.phase = ev, reply, phaseWaiting
+	r.end, r.respond = int64(d.End.Sub(e.start)), int64(d.Response.Sub(e.start))
 	if sb.inst.res.snapshot.Command {
-		if err := sb.run.beCommand(sb.inst.res.img); err != nil {
+		if err := r.beCommand(sb.inst.res.img); err != nil {
 			return function.Stats{}, err
 		}
 	}
