@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,7 +17,6 @@ import (
 	"spore/abi"
 	"spore/host/config"
 	"spore/host/function"
-	"spore/host/gobuild"
 	"spore/host/invoke"
 	"spore/host/sandbox"
 )
@@ -131,7 +128,7 @@ func (h *host) announce(old map[string]*deployed) {
 // prepare returns spec's function ready to serve: the one that serves already
 // when nothing about it has changed.
 func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, error) {
-	wasm, err := h.module(ctx, spec)
+	code, err := h.module(ctx, spec)
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
@@ -139,7 +136,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
-	digest := identity(spec, wasm, samples)
+	digest := identity(spec, code.digest, samples)
 	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
 		was.live.Image.Touch()
 		kept := *was
@@ -155,7 +152,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	}
 	start := time.Now()
 	var number int // 0, as the log has it, until the version is published
-	img, err := h.engine.Prepare(ctx, wasm, h.settings(spec, samples, kv, func() int { return number }))
+	img, err := h.image(ctx, code, h.settings(spec, samples, kv, func() int { return number }))
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
@@ -173,6 +170,18 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	}
 	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: number}, Image: img, Limits: spec.Limits}
 	return &deployed{*spec, digest, live}, nil
+}
+
+// image returns code ready to serve, from earlier when it was prepared before.
+func (h *host) image(ctx context.Context, code *module, settings sandbox.Settings) (*sandbox.Image, error) {
+	if img, ok := h.engine.Prepared(code.digest, settings); ok {
+		return img, nil
+	}
+	wasm, err := code.bytes()
+	if err != nil {
+		return nil, err
+	}
+	return h.engine.Prepare(ctx, wasm, settings)
 }
 
 func (h *host) refused(spec *function.Spec, err error) error {
@@ -193,33 +202,14 @@ func (h *host) missingSecrets(spec *function.Spec) []string {
 	return h.secrets.Load().Missing(names)
 }
 
-// module returns the wasm of spec, building it when it is given as source.
-func (h *host) module(ctx context.Context, spec *function.Spec) ([]byte, error) {
-	if spec.Module != "" {
-		return os.ReadFile(spec.Module)
-	}
-	start := time.Now()
-	wasm, err := gobuild.Build(ctx, spec.Source, filepath.Join(h.derived, "built"))
-	if err != nil {
-		return nil, err
-	}
-	if err := sandbox.Check(wasm); err != nil {
-		return nil, err
-	}
-	if took := time.Since(start); took > time.Second {
-		h.log.Info("built", "function", spec.Name, "took", took.Round(time.Millisecond).String(), "bytes", len(wasm))
-	}
-	return wasm, nil
-}
-
-// identity is the digest of all that makes a version: the module, every setting
+// identity is the digest of all that makes a version: the module's digest, every setting
 // but the routes, which belong to the listener, and what the module is warmed up
 // with.
-func identity(spec *function.Spec, wasm []byte, samples []sandbox.Sample) string {
+func identity(spec *function.Spec, module string, samples []sandbox.Sample) string {
 	s := *spec
 	s.Source, s.Module, s.Routes, s.Warmup = "", "", nil, nil
 	h := sha256.New()
-	_ = json.NewEncoder(h).Encode(samples)             // a hash and plain data: neither fails
-	fmt.Fprintf(h, "%s\n%#v", sandbox.Digest(wasm), s) // maps print in key order
+	_ = json.NewEncoder(h).Encode(samples) // a hash and plain data: neither fails
+	fmt.Fprintf(h, "%s\n%#v", module, s)   // maps print in key order
 	return hex.EncodeToString(h.Sum(nil))
 }

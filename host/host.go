@@ -33,6 +33,7 @@ import (
 type host struct {
 	log      *slog.Logger
 	derived  string
+	files    moduleFiles
 	engine   *sandbox.Engine
 	sweeping func() // ends taking idle functions out of memory
 	http     *capability.HTTP

@@ -144,12 +144,14 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	s.printRoutes()
-	s.collect()
 	watching, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	if !s.opt.attached {
-		wg.Go(func() { s.reloadOnChange(watching) })
-	}
+	wg.Go(func() {
+		s.collect()
+		if !s.opt.attached {
+			s.reloadOnChange(watching)
+		}
+	})
 	err = s.web.Serve(ctx, listener)
 	end()
 	wg.Wait()

@@ -98,6 +98,11 @@ func (f *files) keepModule(digest string, wasm []byte) error {
 	return writeFile(path, wasm)
 }
 
+func (f *files) hasModule(digest string) bool {
+	info, err := os.Stat(filepath.Join(f.modules, digest))
+	return err == nil && info.Size() > 0
+}
+
 // module returns a stored module. One that is damaged is deleted, so that the next
 // deploy stores it again.
 func (f *files) module(digest string) ([]byte, error) {

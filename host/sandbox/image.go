@@ -58,12 +58,11 @@ type Image struct {
 // The error is a *function.Error: Invalid when the module cannot be run here,
 // otherwise what went wrong in its initialisation.
 func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*Image, error) {
-	img := &Image{engine: e, settings: settings, environ: environ(&settings), digest: Digest(wasm)}
-	if header, _, err := img.readSnapshot(); err == nil && e.files.keepModule(img.digest, wasm) == nil {
-		img.note, img.code = header.Note, header.Code
-		img.Touch()
+	digest := Digest(wasm)
+	if img, ok := e.Prepared(digest, settings); ok {
 		return img, nil
 	}
+	img := e.newImage(digest, settings)
 	res, err := img.build(ctx, wasm)
 	if err != nil {
 		return nil, err
@@ -75,6 +74,24 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 		res.release()
 	}
 	return img, nil
+}
+
+// Prepared returns the image of the module with that digest, if an earlier Prepare with
+// the same settings has left all that it is made of in the engine's directory. It takes
+// less than a millisecond.
+func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) {
+	img := e.newImage(digest, settings)
+	header, _, err := img.readSnapshot()
+	if err != nil || !e.files.hasModule(digest) {
+		return nil, false
+	}
+	img.note, img.code = header.Note, header.Code
+	img.Touch()
+	return img, true
+}
+
+func (e *Engine) newImage(digest string, settings Settings) *Image {
+	return &Image{engine: e, settings: settings, environ: environ(&settings), digest: digest}
 }
 
 // environ returns the guest's environment. Without an opinion of the author's,
