@@ -44,6 +44,9 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 	next := make([]*deployed, len(cfg.Functions))
 	errs := make([]error, len(cfg.Functions))
 	slots := make(chan struct{}, runtime.NumCPU())
+	if len(h.deployed) > 0 {
+		slots = make(chan struct{}, 1) // requests are being served, and go first
+	}
 	var wg sync.WaitGroup
 	for i := range cfg.Functions {
 		wg.Go(func() {
