@@ -78,7 +78,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 
 // Prepared returns the image of the module with that digest, if an earlier Prepare with
 // the same settings has left all that it is made of in the engine's directory. It takes
-// less than a millisecond.
+// about a millisecond.
 func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) {
 	img := e.newImage(digest, settings)
 	header, _, err := img.readSnapshot()

@@ -14,12 +14,9 @@ import (
 // database, and a date has been parsed.
 func describeDay(d *dayRequest) json.RawMessage {
 	const enough = 2 << 10 // a common day's answer is 1.4 KB
-	zone, from := d.place.zoneOrUTC().String(), "request"
-	if d.place.zone == nil {
-		from = "default"
-	}
+	p := fixed(&d.place)
 	b := append(make([]byte, 0, enough), `{"events":[`...)
-	for i, e := range d.place.point.Events(d.definitions, d.from, d.to) {
+	for i, e := range p.point.Events(d.definitions, d.from, d.to) {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -31,10 +28,10 @@ func describeDay(d *dayRequest) json.RawMessage {
 		}
 		b = append(b, '}')
 	}
-	b = appendNumber(append(b, `],"place":{"lat":`...), d.place.point.Lat)
-	b = appendNumber(append(b, `,"lon":`...), d.place.point.Lon)
-	b = appendText(append(b, `,"tz":`...), zone)
-	b = appendText(append(b, `,"tz_from":`...), from)
+	b = appendNumber(append(b, `],"place":{"lat":`...), p.point.Lat)
+	b = appendNumber(append(b, `,"lon":`...), p.point.Lon)
+	b = appendText(append(b, `,"tz":`...), p.TZ)
+	b = appendText(append(b, `,"tz_from":`...), p.TZFrom)
 	b = appendText(append(b, `},"date":`...), d.date)
 	b = appendBand(append(b, `,"definitions":{"golden":`...), d.definitions.Golden)
 	b = appendBand(append(b, `,"blue":`...), d.definitions.Blue)
