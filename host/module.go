@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"spore/host/function"
 	"spore/host/gobuild"
 	"spore/host/sandbox"
@@ -36,7 +38,7 @@ func (m *module) bytes() ([]byte, error) {
 // module returns the code of spec, building it when it is given as source.
 func (h *host) module(ctx context.Context, spec *function.Spec) (*module, error) {
 	if spec.Module != "" {
-		return h.files.module(spec.Module)
+		return h.files.module(spec.Module, time.Now())
 	}
 	start := time.Now()
 	wasm, err := gobuild.Build(ctx, spec.Source, filepath.Join(h.derived, "built"))
@@ -61,25 +63,42 @@ type moduleFiles struct {
 }
 
 type knownModule struct {
-	info   os.FileInfo // from before it was read
+	file   fileState // from before it was read
 	digest string
+}
+
+// fileState changes whenever a file does. Its time is that of the last change of the
+// inode, which nobody can set: what unpacks archives gives files the time of their
+// contents, and ext4 gives a new file the inode of the one just removed.
+type fileState struct {
+	device, inode uint64
+	size          int64
+	changed       unix.Timespec
+}
+
+func stateOf(path string) (fileState, error) {
+	var s unix.Stat_t
+	if err := unix.Stat(path, &s); err != nil {
+		return fileState{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return fileState{uint64(s.Dev), s.Ino, s.Size, s.Ctim}, nil
 }
 
 // young is the age up to which a file is not taken to be what it was by its time: two
 // changes in a row can have the same.
 const young = 2 * time.Second
 
-// module returns the module in a file. One that has not changed since it was last read,
-// by its identity, size and time, is not read again.
-func (f *moduleFiles) module(path string) (*module, error) {
-	info, err := os.Stat(path)
+// module returns the module in a file. One that has not changed since it was last read
+// is not read again.
+func (f *moduleFiles) module(path string, now time.Time) (*module, error) {
+	file, err := stateOf(path)
 	if err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
 	known, ok := f.known[path]
 	f.mu.Unlock()
-	if ok && os.SameFile(known.info, info) && known.info.Size() == info.Size() && known.info.ModTime().Equal(info.ModTime()) {
+	if ok && known.file == file {
 		return &module{digest: known.digest, path: path}, nil
 	}
 	wasm, err := os.ReadFile(path)
@@ -87,13 +106,13 @@ func (f *moduleFiles) module(path string) (*module, error) {
 		return nil, err
 	}
 	m := &module{digest: sandbox.Digest(wasm), path: path, wasm: wasm}
-	if time.Since(info.ModTime()) > young {
+	if now.Sub(time.Unix(file.changed.Unix())) > young {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.known == nil {
 			f.known = map[string]knownModule{}
 		}
-		f.known[path] = knownModule{info, m.digest}
+		f.known[path] = knownModule{file, m.digest}
 	}
 	return m, nil
 }

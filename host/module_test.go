@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,53 +13,49 @@ import (
 )
 
 func TestAModuleIsReadAgainOnlyWhenItsFileMayHaveChanged(t *testing.T) {
-	hourAgo := time.Now().Add(-time.Hour)
+	dir, lastWeek := t.TempDir(), time.Now().Add(-7*24*time.Hour)
+	write := func(t *testing.T, path, text string) {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.Chtimes(path, lastWeek, lastWeek)) // all have the same, as from an archive
+	}
+	later := time.Hour // than the file's last change it is read
 	for name, c := range map[string]struct {
-		time    time.Time // of the file when it is first read
-		change  func(t *testing.T, path string)
-		noticed bool
+		age    time.Duration
+		change func(t *testing.T, path string)
+		read   bool
 	}{
-		"nothing": {hourAgo, func(*testing.T, string) {}, false},
-		"bytes, but neither size nor time": {hourAgo, func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte("two"), 0o600))
-			require.NoError(t, os.Chtimes(path, hourAgo, hourAgo))
-		}, false}, // which shows that it was not read
-		"bytes and time": {hourAgo, func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte("two"), 0o600))
-		}, true},
-		"size": {hourAgo, func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, []byte("three"), 0o600))
-			require.NoError(t, os.Chtimes(path, hourAgo, hourAgo))
-		}, true},
-		"another file in its place": {hourAgo, func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path+".new", []byte("two"), 0o600))
-			require.NoError(t, os.Chtimes(path+".new", hourAgo, hourAgo))
+		"nothing":                          {later, func(*testing.T, string) {}, false},
+		"nothing, just after it was made":  {0, func(*testing.T, string) {}, true},
+		"bytes, but neither size nor time": {later, func(t *testing.T, path string) { write(t, path, "two") }, true},
+		"size":                             {later, func(t *testing.T, path string) { write(t, path, "three") }, true},
+		"another file in its place": {later, func(t *testing.T, path string) {
+			write(t, path+".new", "two")
 			require.NoError(t, os.Rename(path+".new", path))
 		}, true},
-		"within the file system's idea of an instant": {time.Now(), func(t *testing.T, path string) {
-			info, err := os.Stat(path)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(path, []byte("two"), 0o600))
-			require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
+		"another file after it was removed": {later, func(t *testing.T, path string) {
+			require.NoError(t, os.Remove(path))
+			write(t, path, "two") // which may get the same inode
+		}, true},
+		"what a link names": {later, func(t *testing.T, path string) {
+			write(t, path+".new", "two")
+			require.NoError(t, os.Remove(path))
+			require.NoError(t, os.Symlink(path+".new", path))
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "m.wasm")
-			require.NoError(t, os.WriteFile(path, []byte("one"), 0o600))
-			require.NoError(t, os.Chtimes(path, c.time, c.time))
+			path := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+			write(t, path, "one")
 			var files moduleFiles
-			first, err := files.module(path)
+			first, err := files.module(path, time.Now().Add(c.age))
 			require.NoError(t, err)
 			require.Equal(t, sandbox.Digest([]byte("one")), first.digest)
 			c.change(t, path)
-			second, err := files.module(path)
+			second, err := files.module(path, time.Now().Add(c.age))
 			require.NoError(t, err)
-			require.Equal(t, c.noticed, second.digest != first.digest)
-			if c.noticed {
-				wasm, err := second.bytes()
-				require.NoError(t, err)
-				require.Equal(t, second.digest, sandbox.Digest(wasm))
-			}
+			require.Equal(t, c.read, second.wasm != nil)
+			wasm, err := second.bytes()
+			require.NoError(t, err, "its digest is that of its bytes")
+			require.Equal(t, sandbox.Digest(wasm), second.digest)
 		})
 	}
 }
