@@ -89,8 +89,9 @@ func (m *linearMemory) findChanged(b *backing, method Method) bool {
 		find = m.eachChangedByRead
 	}
 	told := find(b.size, func(s span) {
-		m.changed = b.zeros.split(m.changed, s)
-		m.pages += int((s.end - s.start) / pageSize)
+		if m.pages += int((s.end - s.start) / pageSize); m.pages <= maxChanged {
+			m.changed = b.zeros.split(m.changed, s)
+		}
 	})
 	return told && m.pages <= maxChanged
 }
