@@ -31,7 +31,7 @@ type deployed struct {
 // deploy makes cfg's functions live. Every function is built and prepared before
 // anything changes; then the table of live versions is replaced as a whole. A
 // function that cannot be deployed keeps the version that was serving, and the
-// error says why for each.
+// error says why for each. When ctx ends meanwhile, nothing changes.
 func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 	secrets, err := openSecrets(cfg)
 	if err != nil {
@@ -52,20 +52,34 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 		wg.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			next[i], errs[i] = h.prepare(ctx, &cfg.Functions[i])
+			if ctx.Err() == nil { // ten thousand functions take seconds
+				next[i], errs[i] = h.prepare(ctx, &cfg.Functions[i])
+			}
 		})
 	}
 	wg.Wait()
+	if ctx.Err() != nil {
+		h.discard(next)
+		return ctx.Err()
+	}
 	err = errors.Join(errs...)
 	if err != nil && len(h.deployed) == 0 { // nothing serves yet, and half a host is none
-		for _, d := range next {
-			if d != nil {
-				d.live.Image.Close()
-			}
-		}
+		h.discard(next)
 		return err
 	}
 	return errors.Join(err, h.replace(cfg, next))
+}
+
+// discard lets go of what was prepared in vain.
+func (h *host) discard(next []*deployed) {
+	for _, d := range next {
+		if d == nil {
+			continue
+		}
+		if was := h.deployed[d.spec.Name]; was == nil || was.live.Image != d.live.Image {
+			d.live.Image.Close()
+		}
+	}
 }
 
 // settle is how long a function that was removed stays callable after its routes

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"spore/host/config"
+)
+
+const helloFile = "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n"
+
+// newDeployer returns a host without a listener, and the folder of its functions.toml
+// with hello.wasm in it.
+func newDeployer(t *testing.T) (h *host, dir string) {
+	t.Helper()
+	dir = newDir(t, helloFile)
+	require.NoError(t, os.Remove(filepath.Join(dir, "data", "derived"))) // the folder shared by tests
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.wasm"), wasm, 0o600))
+	h, err := newHost(loadConfig(t, dir, helloFile), slog.New(slog.DiscardHandler), &redactor{}, time.Now)
+	require.NoError(t, err)
+	t.Cleanup(h.close)
+	return h, dir
+}
+
+func loadConfig(t *testing.T, dir, toml string) *config.Config {
+	t.Helper()
+	writeConfig(t, dir, toml)
+	cfg, err := config.Load(filepath.Join(dir, "functions.toml"))
+	require.NoError(t, err)
+	return cfg
+}
+
+func TestADeployThatIsCancelledChangesNothing(t *testing.T) {
+	t.Parallel()
+	h, dir := newDeployer(t)
+	blue := loadConfig(t, dir, strings.Replace(helloFile, "module", "env = { COLOUR = \"blue\" }\nmodule", 1))
+	plain := loadConfig(t, dir, helloFile)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, h.deploy(cancelled, blue), context.Canceled)
+	require.Empty(t, h.deployed)
+	require.NoError(t, h.deploy(t.Context(), blue))
+	require.NoError(t, h.deploy(t.Context(), plain))
+	before := *h.deployed["hello"]
+	require.ErrorIs(t, h.deploy(cancelled, blue), context.Canceled)
+	require.Equal(t, before.digest, h.deployed["hello"].digest)
+	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
+	require.NoError(t, err)
+}
