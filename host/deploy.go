@@ -154,8 +154,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 		return nil, h.refused(spec, err)
 	}
 	digest := identity(spec, code.digest, samples)
-	if was := h.deployed[spec.Name]; was != nil && was.digest == digest {
-		was.live.Image.Touch()
+	if was := h.deployed[spec.Name]; was != nil && was.digest == digest && was.live.Image.Touch() {
 		kept := *was
 		kept.spec = *spec // routes may have changed
 		return &kept, nil

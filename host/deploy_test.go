@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -37,6 +38,31 @@ func loadConfig(t *testing.T, dir, toml string) *config.Config {
 	cfg, err := config.Load(filepath.Join(dir, "functions.toml"))
 	require.NoError(t, err)
 	return cfg
+}
+
+func TestADeployMakesFilesThatWereDeletedAgain(t *testing.T) {
+	t.Parallel()
+	h, dir := newDeployer(t)
+	cfg := loadConfig(t, dir, helloFile)
+	require.NoError(t, h.deploy(t.Context(), cfg))
+	before := h.deployed["hello"].live
+	require.False(t, before.Image.Resident(), "it needs its files yet")
+	deleteFiles(t, h.derived)
+	require.NoError(t, h.deploy(t.Context(), cfg))
+	a, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
+	require.NoError(t, err)
+	require.Equal(t, "Hello, 00000!", a.Body)
+	require.Equal(t, before.Ref, h.deployed["hello"].live.Ref, "it is no new version")
+}
+
+func deleteFiles(t *testing.T, dir string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Remove(path)
+	}))
 }
 
 func TestADeployThatIsCancelledChangesNothing(t *testing.T) {

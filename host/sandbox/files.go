@@ -78,9 +78,9 @@ func unseal(name string, file []byte) ([]byte, error) {
 }
 
 // touch marks a file as used today: what has not been for long may be collected.
-func touch(path string) {
+func touch(path string) error {
 	now := time.Now()
-	_ = os.Chtimes(path, now, now)
+	return os.Chtimes(path, now, now)
 }
 
 // Digest returns a module's identity: its SHA-256 in lower-case hex.

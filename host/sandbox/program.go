@@ -231,7 +231,7 @@ func entryPath(dir string) (string, error) {
 func touchAll(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && !entry.IsDir() {
-			touch(path)
+			_ = touch(path)
 		}
 		return nil
 	})

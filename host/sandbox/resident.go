@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 
@@ -165,10 +166,13 @@ func (img *Image) sweep(since int64) {
 // Resident reports whether the image is in memory.
 func (img *Image) Resident() bool { return img.resident.Load() != nil }
 
-// Touch marks the image's files as used today, for whoever deletes old ones.
-func (img *Image) Touch() {
-	touch(img.snapshotPath())
-	touch(filepath.Join(img.engine.files.modules, img.digest))
-	touch(img.engine.files.codeOfPath(img.digest))
+// Touch marks the image's files as used today, for whoever deletes old ones. It is
+// false when the image is at rest and its module is gone, of which all else can be
+// made again.
+func (img *Image) Touch() (ok bool) {
+	_ = touch(img.snapshotPath())
+	_ = touch(img.engine.files.codeOfPath(img.digest))
 	touchAll(filepath.Join(img.engine.files.code, img.code))
+	err := touch(filepath.Join(img.engine.files.modules, img.digest))
+	return !errors.Is(err, os.ErrNotExist) || img.Resident()
 }
