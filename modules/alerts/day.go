@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 
@@ -43,7 +44,12 @@ func appendText(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-func appendNumber(b []byte, x float64) []byte { return strconv.AppendFloat(b, x, 'f', -1, 64) }
+func appendNumber(b []byte, x float64) []byte {
+	if x != 0 && math.Abs(x) < 1e-6 {
+		return append(b, encode(x)...) // with an exponent: it may have 300 zeros
+	}
+	return strconv.AppendFloat(b, x, 'f', -1, 64)
+}
 
 func appendBand(b []byte, band [2]float64) []byte {
 	b = appendNumber(append(b, '['), band[0])

@@ -175,8 +175,8 @@ func TestADaysAnswerIsWhatEncodingJSONWrites(t *testing.T) {
 	states := map[string]int{}
 	for range 2000 {
 		date := time.Date(1900, 1, 1+rng.IntN(200*365), 0, 0, 0, 0, time.UTC).Format(dateLayout)
-		body := fmt.Sprintf(`{"sun":{"lat":%.*f,"lon":%.*f,"tz":"Asia/Kathmandu","date":"%s","definitions":{"blue":[%.2f,-4]}}}`,
-			rng.IntN(8), 180*rng.Float64()-90, rng.IntN(8), 360*rng.Float64()-180, date, -5-rng.Float64())
+		body := fmt.Sprintf(`{"sun":{"lat":%.*f,"lon":%.*f,"tz":"Asia/Kathmandu","date":"%s","definitions":{"blue":[%.2f,-4],"golden":[%ge-%d,6]}}}`,
+			rng.IntN(8), 180*rng.Float64()-90, rng.IntN(8), 360*rng.Float64()-180, date, -5-rng.Float64(), 2*rng.Float64()-1, rng.IntN(330))
 		status, answer := post(t, &fakes{}, body)
 		require.Equal(t, 200, status, "%s", answer)
 		var read struct {
