@@ -25,7 +25,7 @@ const attachedAge = 24 * time.Hour
 // dataDir is the host's data directory:
 //
 //	lock      held by the running host; names its process
-//	derived/  built modules, compiled code, snapshots; may be deleted at any time
+//	derived/  built modules, compiled code, snapshots; what is deleted is made again by the next deploy
 //	state/    what functions keep, in files of NATS JetStream; only the host may write here
 type dataDir struct {
 	path string
