@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -22,8 +21,8 @@ const quiet = 200 * time.Millisecond
 // have changed.
 type watcher struct {
 	fs    *fsnotify.Watcher
-	files map[string]bool // files that matter, by path
-	dirs  map[string]bool // directories of which every Go file matters
+	files map[string]bool // files that matter; the paths of their directories have no links in them
+	dirs  map[string]bool // directories of which every Go file matters, likewise
 	log   *slog.Logger
 }
 
@@ -38,26 +37,21 @@ func newWatcher(log *slog.Logger) (*watcher, error) {
 func (w *watcher) Close() error { return w.fs.Close() }
 
 // follow makes cfg's files the watched ones, and reports whether any were not
-// watched before. Directories are watched rather than files, because editors and
-// deployments replace files by renaming.
+// watched before.
 func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
-	w.files, w.dirs = map[string]bool{}, map[string]bool{}
-	path, err := filepath.Abs(cfg.Path)
-	if err == nil {
-		w.files[path] = true
-	}
+	files, dirs := map[string]bool{cfg.Path: true}, map[string]bool{}
 	if cfg.Secrets.File != "" {
-		w.files[cfg.Secrets.File] = true
+		files[cfg.Secrets.File] = true
 	}
 	for _, f := range cfg.Functions {
 		for _, path := range f.Warmup {
-			w.files[path], w.files[recordingOf(path)] = true, true
+			files[path], files[recordingOf(path)] = true, true
 		}
 		if f.Module != "" {
-			w.files[f.Module] = true
+			files[f.Module] = true
 			continue
 		}
-		w.dirs[f.Source] = true
+		dirs[f.Source] = true
 		sources, err := gobuild.FindSources(ctx, f.Source)
 		if ctx.Err() != nil {
 			return false // told to stop meanwhile
@@ -67,31 +61,45 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 			continue
 		}
 		for _, dir := range sources.Dirs {
-			w.dirs[dir] = true
+			dirs[dir] = true
 		}
 		for _, file := range sources.Files {
-			w.files[file] = true
+			files[file] = true
 		}
 	}
-	return w.sync()
+	return w.sync(files, dirs)
 }
 
-// sync makes the kernel's watches those of files and dirs.
-func (w *watcher) sync() (fresh bool) {
-	wanted := map[string]bool{}
-	for dir := range w.dirs {
-		wanted[dir] = true
+// sync makes files and dirs those that matter, and their directories the kernel's
+// watches. Directories are watched rather than files, because editors and deployments
+// replace files by renaming; and by their real names, because the kernel has one watch
+// for a directory, whatever it is called.
+func (w *watcher) sync(files, dirs map[string]bool) (fresh bool) {
+	w.files, w.dirs = map[string]bool{}, map[string]bool{}
+	wanted, known := map[string]bool{}, map[string]string{}
+	real := func(dir string) string { // ten thousand files may share one
+		if known[dir] == "" {
+			known[dir] = realDir(dir)
+		}
+		return known[dir]
 	}
-	for file := range w.files {
-		wanted[filepath.Dir(file)] = true
+	for dir := range dirs {
+		dir = real(dir)
+		w.dirs[dir], wanted[dir] = true, true
 	}
+	for file := range files {
+		dir := real(filepath.Dir(file))
+		w.files[filepath.Join(dir, filepath.Base(file))], wanted[dir] = true, true
+	}
+	watched := map[string]bool{}
 	for _, dir := range w.fs.WatchList() {
+		watched[dir] = true
 		if !wanted[dir] {
 			_ = w.fs.Remove(dir) // it may be gone, which is why it is not wanted
 		}
 	}
 	for dir := range wanted {
-		if slices.Contains(w.fs.WatchList(), dir) {
+		if watched[dir] {
 			continue
 		}
 		if err := w.fs.Add(dir); err != nil {
@@ -101,6 +109,17 @@ func (w *watcher) sync() (fresh bool) {
 		fresh = true
 	}
 	return fresh
+}
+
+// realDir is the absolute path of dir without links, as far as there is one.
+func realDir(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	return dir
 }
 
 func (w *watcher) matters(ev fsnotify.Event) bool {

@@ -337,8 +337,7 @@ func TestStoppingDuringTheFirstDeployIsNoError(t *testing.T) {
 func TestAFileBesideGoModIsNoChange(t *testing.T) {
 	t.Parallel()
 	h := startHost(t, newDir(t, probe), time.Now)
-	root, err := filepath.Abs("..")
-	require.NoError(t, err)
+	root, dir := realDir(".."), realDir(h.dir)
 	w, err := newWatcher(slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer w.Close()
@@ -346,14 +345,14 @@ func TestAFileBesideGoModIsNoChange(t *testing.T) {
 	require.NoError(t, err)
 	w.follow(t.Context(), cfg)
 	for path, want := range map[string]bool{
-		filepath.Join(root, "spore.log"):                              false,
-		filepath.Join(root, "go.mod"):                                 true,
-		filepath.Join(root, "host/sandbox/testdata/probe/new.go"):     true,
-		filepath.Join(root, "host/sandbox/testdata/probe/.main.swp"):  false,
-		filepath.Join(root, "guest/guest.go"):                         true,
-		filepath.Join(root, "modules/hello/main.go"):                  false,
-		filepath.Join(h.dir, "functions.toml"):                        true,
-		filepath.Join(h.dir, "data/derived/built/0123456789abcdef.x"): false,
+		filepath.Join(root, "spore.log"):                             false,
+		filepath.Join(root, "go.mod"):                                true,
+		filepath.Join(root, "host/sandbox/testdata/probe/new.go"):    true,
+		filepath.Join(root, "host/sandbox/testdata/probe/.main.swp"): false,
+		filepath.Join(root, "guest/guest.go"):                        true,
+		filepath.Join(root, "modules/hello/main.go"):                 false,
+		filepath.Join(dir, "functions.toml"):                         true,
+		filepath.Join(dir, "data/derived/built/0123456789abcdef.x"):  false,
 	} {
 		require.Equal(t, want, w.matters(fsnotify.Event{Name: path, Op: fsnotify.Write}), path)
 	}
