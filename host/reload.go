@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -18,40 +20,60 @@ import (
 const quiet = 200 * time.Millisecond
 
 // watcher tells when functions.toml or anything its functions are made of may
-// have changed.
+// have changed, and when SIGHUP says so. The zero value notices nothing.
 type watcher struct {
-	fs    *fsnotify.Watcher
-	files map[string]bool // files that matter; the paths of their directories have no links in them
-	dirs  map[string]bool // directories of which every Go file matters, likewise
-	log   *slog.Logger
+	hup    chan os.Signal
+	fs     *fsnotify.Watcher // nil when files are not watched
+	events <-chan fsnotify.Event
+	errors <-chan error
+	files  map[string]bool // files that matter; the paths of their directories have no links in them
+	dirs   map[string]bool // directories of which every Go file matters, likewise
+	log    *slog.Logger
 }
 
-func newWatcher(log *slog.Logger) (*watcher, error) {
+// open begins with the file at path, functions.toml, which is to be read after that:
+// what is watched before it is read cannot change unnoticed. After an error SIGHUP
+// alone is noticed. The watcher needs a log from then on, and to be closed.
+func (w *watcher) open(path string) error {
+	w.hup = make(chan os.Signal, 1)
+	signal.Notify(w.hup, syscall.SIGHUP)
 	fs, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &watcher{fs: fs, log: log}, nil
+	w.fs, w.events, w.errors = fs, fs.Events, fs.Errors
+	_ = fs.Add(realDir(filepath.Dir(path))) // begin tries again, and logs what is wrong
+	return nil
 }
 
-func (w *watcher) Close() error { return w.fs.Close() }
+func (w *watcher) close() {
+	if w.hup != nil {
+		signal.Stop(w.hup)
+	}
+	if w.fs != nil {
+		_ = w.fs.Close()
+	}
+}
+
+// begin watches what cfg names, which is to be read after that. What sources import
+// takes long to find, and is left to follow.
+func (w *watcher) begin(cfg *config.Config) {
+	if w.fs != nil {
+		w.sync(named(cfg))
+	}
+}
 
 // follow makes cfg's files the watched ones, and reports whether any were not
 // watched before.
 func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
-	files, dirs := map[string]bool{cfg.Path: true}, map[string]bool{}
-	if cfg.Secrets.File != "" {
-		files[cfg.Secrets.File] = true
+	if w.fs == nil {
+		return false
 	}
+	files, dirs := named(cfg)
 	for _, f := range cfg.Functions {
-		for _, path := range f.Warmup {
-			files[path], files[recordingOf(path)] = true, true
-		}
-		if f.Module != "" {
-			files[f.Module] = true
+		if f.Source == "" {
 			continue
 		}
-		dirs[f.Source] = true
 		sources, err := gobuild.FindSources(ctx, f.Source)
 		if ctx.Err() != nil {
 			return false // told to stop meanwhile
@@ -68,6 +90,26 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		}
 	}
 	return w.sync(files, dirs)
+}
+
+// named returns the files that cfg names, its own among them, and the directories of
+// sources.
+func named(cfg *config.Config) (files, dirs map[string]bool) {
+	files, dirs = map[string]bool{cfg.Path: true}, map[string]bool{}
+	if cfg.Secrets.File != "" {
+		files[cfg.Secrets.File] = true
+	}
+	for _, f := range cfg.Functions {
+		for _, path := range f.Warmup {
+			files[path], files[recordingOf(path)] = true, true
+		}
+		if f.Module != "" {
+			files[f.Module] = true
+		} else {
+			dirs[f.Source] = true
+		}
+	}
+	return files, dirs
 }
 
 // sync makes files and dirs those that matter, and their directories the kernel's
@@ -131,7 +173,7 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 
 // wait returns true when something has changed and been quiet since, or on a
 // signal; false when ctx has ended.
-func (w *watcher) wait(ctx context.Context, hup <-chan os.Signal) bool {
+func (w *watcher) wait(ctx context.Context) bool {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
@@ -139,15 +181,15 @@ func (w *watcher) wait(ctx context.Context, hup <-chan os.Signal) bool {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-hup:
+		case <-w.hup:
 			return true
 		case <-timer.C:
 			return true
-		case ev := <-w.fs.Events:
+		case ev := <-w.events:
 			if w.matters(ev) {
 				timer.Reset(quiet)
 			}
-		case err := <-w.fs.Errors:
+		case err := <-w.errors:
 			w.log.Warn("watch files", "error", err.Error())
 			timer.Reset(quiet) // events may have been lost: look at everything
 		}

@@ -2,22 +2,145 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
 	"spore/host/config"
 )
+
+// oneModule has its module beside functions.toml, in a directory that is not watched for
+// that alone.
+const oneModule = "[function.hello]\nmodule = \"modules/hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n"
+
+// writeModule puts a variant of the hello module in its place at once, which is one
+// event for whoever watches.
+func writeModule(t *testing.T, dir string, n int) (greeting string) {
+	t.Helper()
+	wasm, greeting := variant(t, n)
+	path := filepath.Join(t.TempDir(), "hello.wasm")
+	require.NoError(t, os.WriteFile(path, wasm, 0o600))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "modules"), 0o700))
+	require.NoError(t, os.Rename(path, filepath.Join(dir, "modules", "hello.wasm")))
+	return greeting
+}
+
+// openWatcher opens a watcher and reads functions.toml after it, as serve does.
+func openWatcher(t *testing.T, dir string) (*watcher, *config.Config) {
+	t.Helper()
+	w := &watcher{log: slog.New(slog.DiscardHandler)}
+	t.Cleanup(w.close)
+	path := filepath.Join(dir, "functions.toml")
+	require.NoError(t, w.open(path))
+	cfg, err := config.Load(path)
+	require.NoError(t, err)
+	return w, cfg
+}
 
 // soon ends when a watcher that has not noticed anything will not any more.
 func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+func TestAHostOfModulesLooksAtThemOnce(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, oneModule)
+	writeModule(t, dir, 0)
+	h := startHost(t, dir, time.Now)
+	greeting := writeModule(t, dir, 1)
+	h.logged("live", 2)
+	require.Equal(t, greeting, h.get("/").body)
+	h.logged("reloaded", 1)
+	require.NoError(t, h.stop())
+	require.Len(t, h.logged("reloaded", 1), 1, "for the change, and none before")
+}
+
+// atFirst is an output that does something before the first write to it goes on.
+type atFirst struct {
+	buffer
+	do     func()
+	writes int
+}
+
+func (a *atFirst) Write(p []byte) (int, error) {
+	if a.writes++; a.writes == 1 {
+		a.do()
+	}
+	return a.buffer.Write(p)
+}
+
+// TestWhatChangesDuringTheFirstDeployIsDeployed changes files when all functions are
+// deployed and nothing is served yet.
+func TestWhatChangesDuringTheFirstDeployIsDeployed(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(t *testing.T, dir string){
+		"a module":       func(t *testing.T, dir string) { writeModule(t, dir, 1) },
+		"functions.toml": func(t *testing.T, dir string) { writeConfig(t, dir, oneModule+"[function.hello.env]\nA = \"1\"\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := newDir(t, oneModule)
+			writeModule(t, dir, 0)
+			h := &testHost{t: t, dir: dir}
+			out := &atFirst{do: func() { change(t, dir) }}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() {
+				ended <- serve(ctx, serveOptions{config: filepath.Join(dir, "functions.toml"), out: out, logs: &h.logs, now: time.Now})
+			}()
+			require.Equal(t, 2.0, h.logged("live", 2)[1]["version"])
+			cancel()
+			require.NoError(t, <-ended)
+		})
+	}
+}
+
+// TestWhatIsReadIsWatchedBefore changes every kind of file as soon as it may have been
+// read.
+func TestWhatIsReadIsWatchedBefore(t *testing.T) {
+	t.Parallel()
+	const toml = "[secrets]\nfile = \"s/secrets.toml\"\n[function.hello]\nmodule = \"m/hello.wasm\"\nwarmup = [\"w/a.json\"]\n"
+	loaded, begun := "loaded", "begun"
+	for file, when := range map[string]string{
+		"functions.toml": loaded, "s/secrets.toml": begun, "m/hello.wasm": begun, "w/a.json": begun, "w/a.recording.json": begun,
+	} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			dir := newDir(t, toml)
+			for _, f := range []string{"s/secrets.toml", "m/hello.wasm", "w/a.json"} {
+				require.NoError(t, os.Mkdir(filepath.Join(dir, filepath.Dir(f)), 0o700))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, f), nil, 0o600))
+			}
+			w, cfg := openWatcher(t, dir)
+			change := func(now string) {
+				if when == now {
+					require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte("\n"), 0o600))
+				}
+			}
+			change(loaded)
+			w.begin(cfg)
+			change(begun)
+			require.False(t, w.follow(t.Context(), cfg), "nothing is left to be watched")
+			require.True(t, w.wait(soon(t)))
+		})
+	}
+}
+
+func TestImportsOfASourceAreLookedAtAgain(t *testing.T) {
+	t.Parallel()
+	w, cfg := openWatcher(t, newDir(t, probe))
+	w.begin(cfg)
+	require.True(t, w.follow(t.Context(), cfg))
+	require.False(t, w.follow(t.Context(), cfg))
 }
 
 // TestADirectoryWithTwoNames has a link to a module's directory. The kernel watches
@@ -31,15 +154,65 @@ func TestADirectoryWithTwoNames(t *testing.T) {
 	for _, name := range []string{"a.wasm", "b.wasm"} {
 		require.NoError(t, os.WriteFile(filepath.Join(real, name), nil, 0o600))
 	}
-	w, err := newWatcher(slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer w.Close()
-	cfg, err := config.Load(filepath.Join(dir, "functions.toml"))
-	require.NoError(t, err)
-	require.True(t, w.follow(t.Context(), cfg))
+	w, cfg := openWatcher(t, dir)
+	w.begin(cfg)
 	require.False(t, w.follow(t.Context(), cfg), "a host that finds something to be watched each time looks for ever")
 	for _, name := range []string{"a.wasm", "b.wasm"} {
 		require.NoError(t, os.WriteFile(filepath.Join(real, name), nil, 0o600))
-		require.True(t, w.wait(soon(t), nil))
+		require.True(t, w.wait(soon(t)))
+	}
+}
+
+func TestAWatcherWithoutFilesNoticesSignalsAlone(t *testing.T) {
+	t.Parallel()
+	_, cfg := openWatcher(t, newDir(t, probe))
+	w := watcher{hup: make(chan os.Signal, 1)}
+	w.begin(cfg)
+	require.False(t, w.follow(t.Context(), cfg))
+	w.hup <- syscall.SIGHUP
+	require.True(t, w.wait(soon(t)))
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.False(t, w.wait(ended))
+	require.False(t, new(watcher).wait(ended))
+}
+
+// TestAHangUpDuringTheFirstDeployIsALookAfterIt sends the signal while the probe is
+// built.
+func TestAHangUpDuringTheFirstDeployIsALookAfterIt(t *testing.T) {
+	t.Parallel()
+	h := &testHost{t: t, dir: newDir(t, probe)}
+	cmd := exec.Command("spore", "serve", "--config", filepath.Join(h.dir, "functions.toml"))
+	cmd.Stdout, cmd.Stderr = &h.out, &h.logs
+	require.NoError(t, cmd.Start())
+	locked := fmt.Sprintf("process %d\n", cmd.Process.Pid)
+	require.Eventually(t, func() bool {
+		holder, _ := os.ReadFile(filepath.Join(h.dir, "data", "lock"))
+		return string(holder) == locked
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGHUP))
+	h.logged("reloaded", 2) // for what the source imports, and for the signal
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
+}
+
+func TestAFileBesideGoModIsNoChange(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, probe)
+	w, cfg := openWatcher(t, dir)
+	w.follow(t.Context(), cfg)
+	root := realDir("..")
+	dir = realDir(dir)
+	for path, want := range map[string]bool{
+		filepath.Join(root, "spore.log"):                             false,
+		filepath.Join(root, "go.mod"):                                true,
+		filepath.Join(root, "host/sandbox/testdata/probe/new.go"):    true,
+		filepath.Join(root, "host/sandbox/testdata/probe/.main.swp"): false,
+		filepath.Join(root, "guest/guest.go"):                        true,
+		filepath.Join(root, "modules/hello/main.go"):                 false,
+		filepath.Join(dir, "functions.toml"):                         true,
+		filepath.Join(dir, "data/derived/built/0123456789abcdef.x"):  false,
+	} {
+		require.Equal(t, want, w.matters(fsnotify.Event{Name: path, Op: fsnotify.Write}), path)
 	}
 }

@@ -79,6 +79,12 @@ type serveOptions struct {
 
 // serve runs until ctx ends.
 func serve(ctx context.Context, opt serveOptions) error {
+	var w watcher
+	var unwatched error
+	if !opt.attached {
+		unwatched = w.open(opt.config)
+		defer w.close()
+	}
 	cfg, err := config.Load(opt.config)
 	if err != nil {
 		return explainMissing(err)
@@ -95,12 +101,16 @@ func serve(ctx context.Context, opt serveOptions) error {
 	defer listener.Close()
 	log, writer, redact := newLogger(cfg.Host.Log, opt.logs)
 	defer background(writer.Run)()
+	if unwatched != nil {
+		log.Error("changes of files are not noticed; send SIGHUP after them", "error", unwatched.Error())
+	}
+	w.log = log
 	h, err := newHost(cfg, log, redact, opt.now)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	s := &server{host: h, cfg: cfg, opt: opt, address: listener.Addr().String()}
+	s := &server{host: h, cfg: cfg, opt: opt, watcher: &w, address: listener.Addr().String()}
 	return s.run(ctx, listener)
 }
 
@@ -128,12 +138,14 @@ type server struct {
 	cfg     *config.Config // as it is served
 	web     *web.Server
 	opt     serveOptions
+	watcher *watcher // of its files
 	address string
 }
 
 func (s *server) run(ctx context.Context, listener net.Listener) error {
 	s.route = s.setRoutes
 	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.signingSecret, Log: s.log, Drain: drainTime})
+	s.watcher.begin(s.cfg)
 	stop := progress(s.opt.logs, "building and preparing functions")
 	err := s.deploy(ctx, s.cfg)
 	stop()
@@ -148,9 +160,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		s.collect()
-		if !s.opt.attached {
-			s.reloadOnChange(watching)
-		}
+		s.reloadOnChange(watching)
 	})
 	err = s.web.Serve(ctx, listener)
 	end()
@@ -177,18 +187,9 @@ func (s *server) setRoutes(functions map[string]*deployed) error {
 
 // reloadOnChange deploys again whenever files change or SIGHUP comes.
 func (s *server) reloadOnChange(ctx context.Context) {
-	w, err := newWatcher(s.log)
-	if err != nil {
-		s.log.Error("changes of files are not noticed", "error", err.Error())
-		return
-	}
-	defer w.Close()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	for {
-		fresh := w.follow(ctx, s.cfg) // what changed before it was watched is found by looking
-		if !fresh && !w.wait(ctx, hup) || ctx.Err() != nil {
+		fresh := s.watcher.follow(ctx, s.cfg) // what changed before it was watched is found by looking
+		if !fresh && !s.watcher.wait(ctx) || ctx.Err() != nil {
 			return
 		}
 		s.reload(ctx)
@@ -198,6 +199,7 @@ func (s *server) reloadOnChange(ctx context.Context) {
 // reload deploys the configuration as the files are now. What is wrong leaves
 // what serves as it is, and is logged.
 func (s *server) reload(ctx context.Context) {
+	start := time.Now()
 	cfg, err := config.Load(s.cfg.Path)
 	if err != nil {
 		s.log.Error("functions.toml not reloaded; what served goes on", "error", err.Error())
@@ -208,7 +210,9 @@ func (s *server) reload(ctx context.Context) {
 		cfg.Host = s.cfg.Host
 	}
 	s.cfg = cfg
-	if err := s.deploy(ctx, cfg); err != nil && ctx.Err() == nil {
+	if err := s.deploy(ctx, cfg); err == nil {
+		s.log.Info("reloaded", "functions", len(cfg.Functions), "took", time.Since(start).Round(time.Millisecond).String())
+	} else if ctx.Err() == nil {
 		s.log.Error("not deployed; the old version goes on", "error", err.Error())
 	}
 	s.collect()

@@ -16,11 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
-	"spore/host/config"
 	"spore/host/internal/testmodule"
 )
 
@@ -332,30 +330,6 @@ func TestStoppingDuringTheFirstDeployIsNoError(t *testing.T) {
 	var out, logs buffer
 	require.NoError(t, serve(ctx, serveOptions{config: filepath.Join(dir, "functions.toml"), out: &out, logs: &logs, now: time.Now}))
 	require.Empty(t, out.String())
-}
-
-func TestAFileBesideGoModIsNoChange(t *testing.T) {
-	t.Parallel()
-	h := startHost(t, newDir(t, probe), time.Now)
-	root, dir := realDir(".."), realDir(h.dir)
-	w, err := newWatcher(slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer w.Close()
-	cfg, err := config.Load(filepath.Join(h.dir, "functions.toml"))
-	require.NoError(t, err)
-	w.follow(t.Context(), cfg)
-	for path, want := range map[string]bool{
-		filepath.Join(root, "spore.log"):                             false,
-		filepath.Join(root, "go.mod"):                                true,
-		filepath.Join(root, "host/sandbox/testdata/probe/new.go"):    true,
-		filepath.Join(root, "host/sandbox/testdata/probe/.main.swp"): false,
-		filepath.Join(root, "guest/guest.go"):                        true,
-		filepath.Join(root, "modules/hello/main.go"):                 false,
-		filepath.Join(dir, "functions.toml"):                         true,
-		filepath.Join(dir, "data/derived/built/0123456789abcdef.x"):  false,
-	} {
-		require.Equal(t, want, w.matters(fsnotify.Event{Name: path, Op: fsnotify.Write}), path)
-	}
 }
 
 func TestG12GuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
