@@ -135,6 +135,30 @@ func TestWhatIsReadIsWatchedBefore(t *testing.T) {
 	}
 }
 
+// TestNothingOfTheStartRunsBesideTheFirstRequests looks at a host when it has said where
+// it serves: old files are gone, and there is no more to print.
+func TestNothingOfTheStartRunsBesideTheFirstRequests(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, oneModule)
+	writeModule(t, dir, 0)
+	old, err := os.CreateTemp(filepath.Join(dir, "data", "derived"), "old-")
+	require.NoError(t, err)
+	require.NoError(t, old.Close())
+	require.NoError(t, os.Chtimes(old.Name(), time.Time{}, time.Now().Add(-2*derivedAge)))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var logs buffer
+	out := &atFirst{do: func() {
+		if _, err := os.Stat(old.Name()); !os.IsNotExist(err) {
+			t.Errorf("the old file is still there: %v", err)
+		}
+		cancel()
+	}}
+	require.NoError(t, serve(ctx, serveOptions{config: filepath.Join(dir, "functions.toml"), out: out, logs: &logs, now: time.Now}))
+	require.Equal(t, 1, out.writes)
+	require.Regexp(t, `(?s)spore serves http://.*hello +GET / +curl http://`, out.String())
+}
+
 func TestImportsOfASourceAreLookedAtAgain(t *testing.T) {
 	t.Parallel()
 	w, cfg := openWatcher(t, newDir(t, probe))

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -155,13 +157,11 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	if err != nil {
 		return err
 	}
+	s.collect()
 	s.printRoutes()
 	watching, end := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		s.collect()
-		s.reloadOnChange(watching)
-	})
+	wg.Go(func() { s.reloadOnChange(watching) })
 	err = s.web.Serve(ctx, listener)
 	end()
 	wg.Wait()
@@ -230,22 +230,20 @@ func (s *server) collect() {
 }
 
 // printRoutes tells the person at the terminal what is served, each route with
-// a line to paste.
+// a line to paste. It writes once: whoever waits for the first line may send a request
+// at once, and a table of ten thousand routes is written in sixty thousand pieces.
 func (s *server) printRoutes() {
-	fmt.Fprintf(s.opt.out, "\nspore serves http://%s\n\n", s.address)
-	table := tabwriter.NewWriter(s.opt.out, 0, 0, 2, ' ', 0)
-	names := make([]string, 0, len(s.deployed))
-	for name := range s.deployed {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "\nspore serves http://%s\n\n", s.address)
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, name := range slices.Sorted(maps.Keys(s.deployed)) {
 		for _, r := range s.deployed[name].spec.Routes {
 			fmt.Fprintf(table, "  %s\t%s\t%s\n", name, r.Method+" "+r.Path, s.tryLine(name, r))
 		}
 	}
 	_ = table.Flush()
-	fmt.Fprintln(s.opt.out)
+	fmt.Fprintln(&text)
+	_, _ = s.opt.out.Write(text.Bytes())
 }
 
 // samplePath finds the parameters of a path; their names stand in for values.
