@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var long = flag.Bool("long", false, "make, test and serve a function of every template")
+var long = flag.Bool("long", false, "run the long forms: every template, long attacks")
 
 // TestNewFunctionsBuildTestAndServe makes functions and does with them what their
 // READMEs say, without a network and without modules from elsewhere: by default one

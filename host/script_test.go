@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == compileVerb { // a host in a test starts its own program
 		main()
 	}
-	testscript.Main(m, map[string]func(){"spore": main, "attack": attackMain})
+	testscript.Main(m, map[string]func(){"spore": main, "attack": attackMain, "ask": askMain})
 }
 
 // TestScripts runs the stories of testdata/script with the real command. ROOT is
