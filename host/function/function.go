@@ -62,10 +62,14 @@ type Route struct {
 	Example     string // arguments that make a request to paste: curl's, or a slash command
 }
 
+// LongBody is the longest body, in bytes, of an answer that is borrowed.
+const LongBody = 64 << 10
+
 // Invoker takes one event to a function. reply is called at most once, with the
 // answer, on the goroutine of Invoke; the Result and the event's bytes are
 // borrowed, the first until reply returns, the second until reply was called or
-// Invoke returns. Invoke itself returns when the function has ended, which may
+// Invoke returns. A Result's body of over LongBody bytes is handed over instead: it
+// is not written to again, and need not be copied. Invoke itself returns when the function has ended, which may
 // be after the answer. A nil error without a reply does not happen. Calls may
 // overlap.
 type Invoker interface {

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -11,27 +12,137 @@ import (
 // they get it.
 func TestShortRunsGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cores{free: 1}
-		c.take(short)
+		one, c := &holder{}, newCores(1, func() int64 { return 0 })
+		c.lately.Store(0) // no matter: no core is kept where there is one
+		c.take(short, one)
 		var order []string
 		queue := func(name string, in int) {
 			go func() {
-				c.take(in)
+				c.take(in, one)
 				order = append(order, name)
-				c.give()
+				c.give(one)
 			}()
 			synctest.Wait() // it stands in its line
 		}
 		for range 2 {
 			queue("long", long)
 		}
-		queue("starting", starting)
+		queue("chore", chore)
 		for range 10 {
 			queue("short", short)
 		}
-		c.give()
+		c.give(one)
 		synctest.Wait()
-		require.Equal(t, []string{"short", "short", "short", "short", "short", "short", "short", "long", "short", "short", "short", "starting", "long"}, order)
+		require.Equal(t, []string{"short", "short", "short", "short", "short", "short", "short", "long", "short", "short", "short", "chore", "long"}, order)
 		require.Equal(t, 1, c.free)
 	})
+}
+
+// TestACoreIsKeptForShortRuns has long runs, and instances that are made, wait for
+// the last of two cores until no short run has been over lately.
+func TestACoreIsKeptForShortRuns(t *testing.T) {
+	for _, in := range []int{chore, long} {
+		synctest.Test(t, func(t *testing.T) {
+			var now int64
+			one, c := &holder{}, newCores(2, func() int64 { return now })
+			var running atomic.Int32
+			queue := func() {
+				go func() {
+					c.take(in, one)
+					running.Add(1)
+				}()
+				synctest.Wait()
+			}
+			stretch := func() { // one of them yields
+				running.Add(-1)
+				c.give(one)
+				queue()
+			}
+			queue()
+			queue()
+			require.EqualValues(t, 2, running.Load(), "nothing short was there yet")
+
+			c.lately.Store(now)
+			stretch()
+			require.EqualValues(t, 1, running.Load())
+			for range 3 * fairness { // also when it is their turn
+				stretch()
+				require.EqualValues(t, 1, running.Load())
+				c.take(short, one) // which does not wait
+				c.give(one)
+				require.EqualValues(t, 1, running.Load())
+			}
+			now += keepFor - 1
+			stretch()
+			require.EqualValues(t, 1, running.Load())
+			now++
+			stretch()
+			require.EqualValues(t, 2, running.Load(), "the short ones have stopped coming")
+			require.Zero(t, c.free)
+		})
+	}
+}
+
+// TestLongRunsGoOnBesideAFloodOfShortOnes: a core that is kept for short runs is not
+// kept from others for ever.
+func TestLongRunsGoOnBesideAFloodOfShortOnes(t *testing.T) {
+	for _, in := range []int{chore, long} {
+		synctest.Test(t, func(t *testing.T) {
+			one, c := &holder{}, newCores(2, func() int64 { return 0 })
+			c.lately.Store(0)
+			var waited, got int
+			for range 2 {
+				c.take(short, one)
+			}
+			go func() {
+				c.take(in, one)
+				got = waited
+				c.give(one)
+			}()
+			synctest.Wait()
+			for range 3 * fairness {
+				go c.take(short, one) // there is always another one
+				synctest.Wait()
+				waited++
+				c.give(one)
+				synctest.Wait()
+			}
+			require.Positive(t, got)
+			require.LessOrEqual(t, got, fairness)
+		})
+	}
+}
+
+// TestFunctionsShareTheCores has a function with one event at a time beside two that
+// have many, in each line.
+func TestFunctionsShareTheCores(t *testing.T) {
+	for in := range lines {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCores(3, func() int64 { return 0 })
+			var first, second, third holder
+			for range 3 {
+				c.take(in, &first)
+			}
+			var order string
+			queue := func(name string, by *holder) {
+				go func() {
+					c.take(in, by)
+					order += name
+				}()
+				synctest.Wait()
+			}
+			for range 4 {
+				queue("a", &first)
+			}
+			for range 4 {
+				queue("b", &second)
+			}
+			queue("c", &third)
+			for _, by := range []*holder{&first, &first, &first, &second, &third, &first, &second, &first, &second} {
+				c.give(by)
+				synctest.Wait()
+			}
+			require.Equal(t, "bcabaabab", order)
+		})
+	}
 }

@@ -61,7 +61,7 @@ type Engine struct {
 	files    files
 	tracking tracking
 	start    time.Time // zero point of all clocks but the wall's
-	cores    cores
+	cores    *cores
 
 	compiling chan struct{} // holds one token for each module that is being compiled
 	compiles  sync.Map      // of a mutex, by key of the code
@@ -97,8 +97,9 @@ func Open(opt Options) (*Engine, error) {
 	if opt.Cores == 0 {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{opt: opt, start: time.Now(), cores: cores{free: opt.Cores},
+	e := &Engine{opt: opt, start: time.Now(),
 		compiling: make(chan struct{}, maxCompiling), programs: map[string]*program{}, images: map[*Image]struct{}{}}
+	e.cores = newCores(opt.Cores, e.elapsed)
 	var err error
 	if e.files, err = openFiles(opt.Directory); err != nil {
 		return nil, fmt.Errorf("open sandbox engine: %w", err)

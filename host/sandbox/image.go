@@ -46,6 +46,7 @@ type Image struct {
 	code     string   // key of its compiled code
 	note     string
 	pinned   bool // there are no files to bring it back from
+	cores    holder
 
 	resident atomic.Pointer[resident] // nil at rest
 	closed   atomic.Bool

@@ -137,6 +137,9 @@ func (r *run) yield(args []uint64) int64 {
 // had its turn, which it reports.
 func (r *run) relent(now int64) bool {
 	r.checkTime(now)
+	if now-r.thread.since > 2*briefly {
+		r.giveWay()
+	}
 	if !r.hadItsTurn(now) {
 		return false
 	}
@@ -161,6 +164,7 @@ func (r *run) deliver(goesOn bool) {
 	if r.pending {
 		r.pending = false
 		r.reply(&r.result, goesOn)
+		r.result = abi.Result{} // an idle instance does not hold 6 MiB
 	}
 }
 

@@ -20,7 +20,6 @@ type Sandbox struct {
 	opening int64 // nanoseconds
 	spent   bool
 	again   bool // inst was proven back at the snapshot and may serve another event
-	closed  bool // inst is
 }
 
 // Deadlines are the times by which an event's answer and its end must be there.
@@ -52,23 +51,22 @@ func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
 		}
 	}
 	sb := &inst.sandbox // whose run Serve sets
-	sb.inst, sb.opening, sb.spent, sb.again, sb.closed = inst, res.img.engine.elapsed()-start, false, false, false
+	sb.inst, sb.opening, sb.spent, sb.again = inst, res.img.engine.elapsed()-start, false, false
 	return sb, nil
 }
 
 // start makes a new instance that is ready for an event, unless one becomes idle
 // while it waits for a core to do that with.
-func (res *resident) start(ctx context.Context) (*instance, error) {
+func (res *resident) start(ctx context.Context) (inst *instance, err error) {
 	if !res.snapshot.Frozen {
 		return res.boot(ctx)
 	}
-	cores := &res.img.engine.cores
-	cores.take(starting)
-	defer cores.give()
-	if inst := res.idle.take(); inst != nil {
-		return inst, nil
-	}
-	return res.instantiate(ctx)
+	res.img.engine.Chore(func() {
+		if inst = res.idle.take(); inst == nil {
+			inst, err = res.instantiate(ctx)
+		}
+	})
+	return inst, err
 }
 
 // Serve takes ev to the guest and returns when the guest has ended. reply is
@@ -117,9 +115,8 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.memory = sb.inst.mem.Size()
 	sb.restore(err)
 	sb.opening += e.elapsed() - r.ended
-	if !sb.again { // while the core is ours: closing takes long enough to be in line for
-		sb.inst.close()
-		sb.closed = true
+	if r.line() != long {
+		e.cores.lately.Store(r.ended)
 	}
 	return err
 }
@@ -211,8 +208,8 @@ func (sb *Sandbox) Close() {
 
 // recycle keeps the instance for another event, or drops it.
 func (sb *Sandbox) recycle() {
-	if sb.closed || sb.again && sb.inst.res.idle.put(sb.inst) {
+	if sb.again && sb.inst.res.idle.put(sb.inst) {
 		return
 	}
-	sb.inst.close()
+	sb.inst.res.img.engine.Chore(sb.inst.close)
 }

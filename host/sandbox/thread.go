@@ -27,7 +27,7 @@ type thread struct {
 
 // pin waits for a core and locks the goroutine to its thread.
 func (r *run) pin() {
-	r.img.engine.cores.take(r.line())
+	r.img.engine.cores.take(r.line(), &r.img.cores)
 	runtime.LockOSThread()
 	r.thread.faults = threadFaults()
 	r.thread.since = r.img.engine.elapsed()
@@ -41,6 +41,19 @@ func (r *run) line() int {
 		return long
 	}
 	return short
+}
+
+// Chore does work of the host's that takes a core for long, on one that is not kept
+// for short runs, and lets other threads that wake go first. The work must not wait
+// for anything. Chores may overlap.
+func (e *Engine) Chore(work func()) {
+	e.cores.take(chore, &e.cores.host)
+	defer e.cores.give(&e.cores.host)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	setSlice(longSlice)
+	defer setSlice(0)
+	work()
 }
 
 // pause gives core and thread back for a while. Until it is resumed the run does
@@ -58,10 +71,17 @@ func (r *run) resume() {
 	r.pin()
 	r.thread.resumed = true
 	if r.line() == long {
+		r.giveWay()
+	}
+	r.thread.clock = threadClock()
+}
+
+// giveWay lets threads that wake go before the run's own, until it is unpinned.
+func (r *run) giveWay() {
+	if !r.thread.yields {
 		r.thread.yields = true
 		setSlice(longSlice)
 	}
-	r.thread.clock = threadClock()
 }
 
 func (r *run) unpin() {
@@ -70,7 +90,7 @@ func (r *run) unpin() {
 		setSlice(0)
 	}
 	runtime.UnlockOSThread()
-	r.img.engine.cores.give()
+	r.img.engine.cores.give(&r.img.cores)
 }
 
 // endStretch takes the second readings, and returns the time.

@@ -2,17 +2,21 @@ package sandbox
 
 import (
 	"bytes"
+	"crypto/rand"
 	"math"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/wazero"
+
+	"spore/abi"
 )
 
 // pinnedRun is a run on a core of its own, of an image that has nothing else.
 func pinnedRun(t *testing.T) *run {
-	e := &Engine{start: time.Now(), cores: cores{free: 1}}
+	e := &Engine{start: time.Now()}
+	e.cores = newCores(1, e.elapsed)
 	r := &run{Context: t.Context(), img: &Image{engine: e}, end: math.MaxInt64, respond: math.MaxInt64}
 	r.pin()
 	t.Cleanup(r.unpin)
@@ -63,4 +67,30 @@ func TestRandomBytesComeInPieces(t *testing.T) {
 	r := pinnedRun(t)
 	require.Equal(t, errInval, randomGet(r, guestMemory{mod.Memory()}, []uint64{0, maxRandom + 1}))
 	require.Equal(t, errFault, randomGet(r, guestMemory{mod.Memory()}, []uint64{uint64(mod.Memory().Size()) - 1, 2}))
+}
+
+// TestLongBodiesAreReadInPieces: others get their turn while a guest fetches one.
+func TestLongBodiesAreReadInPieces(t *testing.T) {
+	engine := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
+	defer engine.Close(t.Context())
+	mod, err := engine.Instantiate(t.Context(), []byte("\x00asm\x01\x00\x00\x00\x05\x03\x01\x00\x12")) // 18 pages of memory
+	require.NoError(t, err)
+	const at = 1000
+	for _, n := range []int{0, 1, copyPiece - 1, copyPiece, copyPiece + 1, 5*copyPiece + 7} {
+		r := pinnedRun(t)
+		before := r.img.engine.cores.turn
+		memory, ok := mod.Memory().Read(0, mod.Memory().Size())
+		require.True(t, ok)
+		clear(memory)
+		body := make([]byte, n)
+		_, err := rand.Read(body)
+		require.NoError(t, err)
+		r.phase, r.ev = phaseServing, &abi.Event{Body: body}
+		r.thread.since = math.MinInt64 / 2 // its turn is over
+		require.EqualValues(t, n, bodyRead(r, guestMemory{mod.Memory()}, []uint32{at, 1 << 20, 0}), "%d bytes", n)
+		require.Equal(t, n > copyPiece, r.img.engine.cores.turn > before, "%d bytes: gave its core away", n)
+		require.True(t, bytes.Equal(body, memory[at:at+n]), "%d bytes", n)
+		require.Empty(t, bytes.Trim(memory[:at], "\x00"), "%d bytes", n)
+		require.Empty(t, bytes.Trim(memory[at+n:], "\x00"), "%d bytes", n)
+	}
 }
