@@ -146,7 +146,7 @@ type server struct {
 
 func (s *server) run(ctx context.Context, listener net.Listener) error {
 	s.route = s.setRoutes
-	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.signingSecret, Log: s.log, Drain: drainTime})
+	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.signingSecret, Log: s.log, Drain: drainTime, Chore: s.engine.Chore})
 	s.watcher.begin(s.cfg)
 	stop := progress(s.opt.logs, "building and preparing functions")
 	err := s.deploy(ctx, s.cfg)

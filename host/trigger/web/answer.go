@@ -37,7 +37,11 @@ func writeResult(resp *fasthttp.Response, res *abi.Result) error {
 	if res.ContentType != "" {
 		resp.Header.SetContentType(res.ContentType)
 	}
-	if hasBody(status) {
+	switch {
+	case !hasBody(status):
+	case len(res.Body) > function.LongBody:
+		resp.SetBodyRaw(res.Body)
+	default:
 		resp.SetBody(res.Body)
 	}
 	return nil

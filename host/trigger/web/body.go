@@ -19,20 +19,21 @@ import (
 
 const (
 	firstBody = 2 << 10  // a body's first buffer: a Slack command takes about 1 KiB
-	keptBody  = 64 << 10 // the longest buffer that is kept for the next body
-	readPiece = 64 << 10 // one read: the kernel copies 6 MiB for milliseconds, and the goroutine's processor waits
+	keptBody  = 64 << 10 // the longest buffer that is kept for the next body; at most function.LongBody
+	growth    = 4        // how many times longer the next buffer is: with 2 a body of 6 MiB is copied 1.3 times, with 4 half of it
 )
 
 var errBodyBudget = errors.New("all memory for request bodies is in use")
 
 // bodies hands out buffers within a budget.
 type bodies struct {
-	left atomic.Int64 // bytes that may still be reserved
-	pool sync.Pool
+	left  atomic.Int64 // bytes that may still be reserved
+	pool  sync.Pool
+	chore func(work func()) // Options.Chore
 }
 
-func newBodies(budget int64) *bodies {
-	b := &bodies{pool: sync.Pool{New: func() any { return new(body) }}}
+func newBodies(budget int64, chore func(work func())) *bodies {
+	b := &bodies{pool: sync.Pool{New: func() any { return new(body) }}, chore: chore}
 	b.left.Store(budget)
 	return b
 }
@@ -87,7 +88,7 @@ func (b *bodies) read(d *body, r io.Reader, size, limit int) error {
 				return err
 			}
 		}
-		room := min(cap(d.data)-len(d.data), readPiece)
+		room := min(cap(d.data)-len(d.data), longPiece)
 		n, err := r.Read(d.data[len(d.data):][:room])
 		d.data = d.data[:len(d.data)+n]
 		switch {
@@ -101,16 +102,24 @@ func (b *bodies) read(d *body, r io.Reader, size, limit int) error {
 	}
 }
 
-// grow doubles d's buffer, if the budget has room for both the old and the new.
+// grow makes d's buffer larger, if the budget has room for both the old and the new.
 func (b *bodies) grow(d *body, longest int) error {
-	size := max(firstBody, min(2*cap(d.data), longest))
+	size := max(firstBody, min(growth*cap(d.data), longest))
 	if !b.reserve(size) {
 		return errBodyBudget
 	}
-	data := make([]byte, len(d.data), size)
-	copy(data, d.data)
+	move := func() {
+		data := make([]byte, len(d.data), size)
+		copy(data, d.data)
+		d.data = data
+	}
+	if size > longPiece {
+		b.chore(move)
+	} else {
+		move()
+	}
 	b.left.Add(int64(d.reserved))
-	d.data, d.reserved = data, size
+	d.reserved = size
 	return nil
 }
 

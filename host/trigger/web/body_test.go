@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -174,6 +175,43 @@ func TestUnreadBodiesAreNoRequests(t *testing.T) {
 	c := h.dial(t).send(request("POST", "/nowhere", strings.Repeat(hidden, 10_000)))
 	require.True(t, c.read("POST").close)
 	c.requireClosed()
+}
+
+// TestLongBodiesAreChores moves long bodies while a client that has stopped in the
+// middle of one waits: it has no chore that others would have to wait for.
+func TestLongBodiesAreChores(t *testing.T) {
+	var one sync.Mutex
+	var chores atomic.Int32
+	chore := func(work func()) {
+		one.Lock()
+		defer one.Unlock()
+		chores.Add(1)
+		work()
+	}
+	inv := func(_ context.Context, _ function.Ref, ev *abi.Event, reply function.Reply) error {
+		reply(&abi.Result{Body: bytes.Clone(ev.Body)}, false)
+		return nil
+	}
+	h := start(t, Options{Invoker: invoker(inv), Chore: chore, MaxBodyBytes: 32 << 20}, everything...)
+	first := strings.Repeat("a", abi.MaxBody)
+	slow := request("POST", "/", first)
+	c := h.dial(t).send(slow[:len(slow)-1000])
+	require.Eventually(t, func() bool { return chores.Load() > abi.MaxBody/longPiece/2 }, patience, time.Millisecond)
+
+	second := strings.Repeat("b", abi.MaxBody)
+	before := chores.Load()
+	got := h.ask(t, request("POST", "/", second))
+	require.True(t, got.body == second)
+	require.Greater(t, chores.Load()-before, int32(abi.MaxBody/longPiece), "there and back")
+	got = h.ask(t, chunked("/", second[:1<<20], second[:2<<20]))
+	require.True(t, got.body == second[:3<<20])
+	before = chores.Load()
+	require.Equal(t, "short", h.ask(t, request("POST", "/", "short")).body)
+	require.Equal(t, before, chores.Load())
+
+	got = c.send(slow[len(slow)-1000:]).read("POST")
+	require.True(t, got.body == first)
+	h.awaitLeft(t, 32<<20)
 }
 
 // TestShutdownWaitsForABody: a request whose body is on its way is under way.

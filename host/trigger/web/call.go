@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -42,19 +43,28 @@ func (s *Server) panicked(id string, p any) {
 	s.opt.Log.Error("panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// serve answers one request to a route. It returns at the function's answer,
-// because fasthttp writes nothing before its handler returns; the worker goes
-// on until the function has ended.
-func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
+// answer answers one request to a route. Where that is only that there is no room,
+// the client waits a moment for it: whoever asks again at once would have the host do
+// nothing else.
+func (s *Server) answer(ctx *fasthttp.RequestCtx, r *route) {
+	if !s.serve(ctx, r) {
+		time.Sleep(s.opt.Timeouts.Overload)
+	}
+}
+
+// serve gives the request to the function, and reports whether there was room for
+// it. It returns at the function's answer, because fasthttp writes nothing before its
+// handler returns; the worker goes on until the function has ended.
+func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) (admitted bool) {
 	d := s.bodies.get()
 	defer s.bodies.put(d)
 	if why := s.readBody(ctx, d, r); why != nil {
 		refuse(ctx, *why)
 		ctx.SetConnectionClose()
-		return
+		return true
 	}
 	if r.SlackSecret != "" && !s.admitSlack(ctx, r, d.data) {
-		return
+		return true
 	}
 	c := s.calls.Get().(*call)
 	c.begin(ctx, r, d.data)
@@ -62,13 +72,15 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx, r *route) {
 		refuse(ctx, shuttingDown)
 		c.release()
 		c.release()
-		return
+		return true
 	}
 	<-c.done
+	admitted = !c.overloaded
 	c.release()
 	// Whoever else is ready to run does so first: answers that are written together
 	// wake a client once. It is worth 6 % with 16 busy connections, nothing without.
 	runtime.Gosched()
+	return admitted
 }
 
 // call is one event on its way through the Invoker. Two goroutines hold it: the
@@ -81,10 +93,11 @@ type call struct {
 	reply   function.Reply // c.answer, made once
 
 	// The rest is the worker's from begin on.
-	ctx      *fasthttp.RequestCtx // nil once fasthttp has it back
-	answered bool
-	route    *route
-	ev       abi.Event
+	ctx        *fasthttp.RequestCtx // nil once fasthttp has it back
+	answered   bool
+	overloaded bool // there was no room for the event
+	route      *route
+	ev         abi.Event
 }
 
 func newCall(s *Server) *call {
@@ -95,7 +108,7 @@ func newCall(s *Server) *call {
 
 func (c *call) begin(ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	c.holders.Store(2)
-	c.ctx, c.answered, c.route = ctx, false, r
+	c.ctx, c.answered, c.overloaded, c.route = ctx, false, false, r
 	fillEvent(&c.ev, ctx, r, body)
 }
 
@@ -129,6 +142,7 @@ func (c *call) run() {
 	}
 	if err != nil && !c.answered { // whoever invokes has reported it
 		refuse(c.ctx, refusalOf(err))
+		c.overloaded = function.KindOf(err) == abi.Overloaded
 	}
 	c.handBack()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,6 +57,18 @@ func TestStatusOfKind(t *testing.T) {
 			require.Equal(t, test.code, got.code(t))
 			require.Equal(t, test.retry, got.header.Get("Retry-After"))
 		})
+	}
+}
+
+// TestWhoFindsNoRoomWaits: a client that asks again at once does so ten times a second.
+func TestWhoFindsNoRoomWaits(t *testing.T) {
+	const pause = 50 * time.Millisecond
+	full := &function.Error{Kind: abi.Overloaded, Err: limitError{true}}
+	h := start(t, Options{Invoker: failing(full), Timeouts: Timeouts{Overload: pause}}, bind("POST", "/x", "f"))
+	for range 2 {
+		start := time.Now()
+		require.Equal(t, 429, h.ask(t, request("POST", "/x", "a body")).status)
+		require.GreaterOrEqual(t, time.Since(start), pause)
 	}
 }
 

@@ -20,7 +20,10 @@ const acceptPause = 50 * time.Millisecond
 
 // patientListener waits where others give up: fasthttp ends its server when
 // accept fails for want of a descriptor, and a connection that ends frees one.
-type patientListener struct{ net.Listener }
+type patientListener struct {
+	net.Listener
+	chore func(work func())
+}
 
 // Accept returns the next connection, or an error that will not pass.
 func (l patientListener) Accept() (net.Conn, error) {
@@ -28,7 +31,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 		c, err := l.Listener.Accept()
 		switch {
 		case err == nil:
-			return &conn{Conn: c}, nil
+			return &conn{Conn: c, chore: l.chore}, nil
 		case !passes(err):
 			return nil, err
 		}
@@ -54,7 +57,8 @@ const lingerTime = time.Second
 // requests, never within one.
 type conn struct {
 	net.Conn
-	linger    atomic.Bool // the next Close reads and drops what still comes
+	chore     func(work func()) // Options.Chore
+	linger    atomic.Bool       // the next Close reads and drops what still comes
 	phase     atomic.Int32
 	inRequest bool   // its goroutine reads a request's body for the function
 	peer      string // address and port of the client, once somebody has asked
@@ -79,7 +83,11 @@ const (
 // fasthttp has sent all answers when it reads.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.inRequest {
-		n, err := c.Conn.Read(p)
+		read := c.Conn.Read
+		if len(p) >= longPiece {
+			read = c.readAside
+		}
+		n, err := read(p)
 		if err == io.EOF { // fasthttp takes it for the end of a chunked body
 			err = io.ErrUnexpectedEOF
 		}
@@ -93,6 +101,14 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	return n, err
+}
+
+// Write writes all of p.
+func (c *conn) Write(p []byte) (int, error) {
+	if len(p) < longPiece {
+		return c.Conn.Write(p)
+	}
+	return c.writeAside(p)
 }
 
 // end closes the connection as soon as it has no request under way.

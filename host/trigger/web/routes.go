@@ -39,7 +39,7 @@ func (s *Server) SetRoutes(bindings []Binding) error {
 	t.router.NotFound = func(ctx *fasthttp.RequestCtx) { refuse(ctx, notFound) }
 	t.router.MethodNotAllowed = t.refuseMethod
 	for _, b := range bindings {
-		if err := t.add(b.Method, b, s.serve); err != nil {
+		if err := t.add(b.Method, b, s.answer); err != nil {
 			return err
 		}
 	}
@@ -47,7 +47,7 @@ func (s *Server) SetRoutes(bindings []Binding) error {
 		if b.Method != fasthttp.MethodGet || slices.ContainsFunc(bindings, isHead(b.Path)) {
 			continue
 		}
-		if err := t.add(fasthttp.MethodHead, b, s.serve); err != nil {
+		if err := t.add(fasthttp.MethodHead, b, s.answer); err != nil {
 			return err
 		}
 	}

@@ -35,16 +35,22 @@ type Options struct {
 	MaxConns     int           // connections at once; 10000, each holds 16 KiB while its header is read
 
 	// MaxBodyBytes is the memory for request bodies of all connections; 256 MiB.
-	// A body takes what has come of it, at most doubled, and while its buffer
+	// A body takes at most four times what has come of it, and while its buffer
 	// grows the old one as well. Over it requests are answered 503.
 	MaxBodyBytes int64
+
+	// Chore runs work that takes a processor for long, when it may: long bodies are
+	// moved by it, 64 KiB at a time. By default it runs at once.
+	Chore func(work func())
 }
 
-// Timeouts bound what a slow client can hold. They don't bound functions.
+// Timeouts bound what a slow client can hold, and a hasty one. They don't bound
+// functions.
 type Timeouts struct {
-	Read  time.Duration // a whole request from its first byte; 30 s
-	Write time.Duration // a whole answer; 30 s
-	Idle  time.Duration // between requests of a connection; 75 s
+	Read     time.Duration // a whole request from its first byte; 30 s
+	Write    time.Duration // a whole answer; 30 s
+	Idle     time.Duration // between requests of a connection; 75 s
+	Overload time.Duration // before the answer that host or function is at its limit; 100 ms
 }
 
 // headerBytes is the longest request line and header that is read.
@@ -86,11 +92,15 @@ func New(opt Options) *Server {
 	if opt.MaxBodyBytes == 0 {
 		opt.MaxBodyBytes = 256 << 20
 	}
+	if opt.Chore == nil {
+		opt.Chore = func(work func()) { work() }
+	}
 	orDefault(&opt.Drain, 10*time.Second)
 	orDefault(&opt.Timeouts.Read, 30*time.Second)
 	orDefault(&opt.Timeouts.Write, 30*time.Second)
 	orDefault(&opt.Timeouts.Idle, 75*time.Second)
-	s := &Server{opt: opt, workers: newWorkers(), bodies: newBodies(opt.MaxBodyBytes), conns: connections{open: map[*conn]struct{}{}}}
+	orDefault(&opt.Timeouts.Overload, 100*time.Millisecond)
+	s := &Server{opt: opt, workers: newWorkers(), bodies: newBodies(opt.MaxBodyBytes, opt.Chore), conns: connections{open: map[*conn]struct{}{}}}
 	s.running, s.end = context.WithCancel(context.Background())
 	s.calls.New = func() any { return newCall(s) }
 	if err := s.SetRoutes(nil); err != nil {
@@ -116,7 +126,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer s.end()
 	server := s.fasthttpServer()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(patientListener{ln}) }()
+	go func() { served <- server.Serve(patientListener{ln, s.opt.Chore}) }()
 	var failure error
 	select {
 	case <-ctx.Done():
