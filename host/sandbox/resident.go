@@ -22,7 +22,7 @@ type resident struct {
 
 	idle  idle
 	users atomic.Int64 // sandboxes in use, plus one while the image holds on to it
-	used  atomic.Int64 // when a sandbox was last asked for, on the engine's clock
+	used  atomic.Int64 // when a guest last ended, on the engine's clock
 }
 
 func (img *Image) newResident(p *program, s *snapshot) *resident {
@@ -56,25 +56,28 @@ func (res *resident) release() {
 	res.img.engine.releaseProgram(res.program)
 }
 
-// acquire returns what the image needs to serve, from disk when it is at rest.
-// The caller releases it.
-func (img *Image) acquire(ctx context.Context) (*resident, error) {
+// acquire returns what the image needs to serve, from disk when it is at rest: since
+// is when that was begun, on the engine's clock, otherwise 0. The caller releases it.
+func (img *Image) acquire(ctx context.Context) (res *resident, since int64, err error) {
 	for {
 		if img.closed.Load() {
-			return nil, &function.Error{Kind: abi.NotReady, Op: "open sandbox " + img.settings.Name, Err: errors.New("the version was replaced")}
+			return nil, 0, &function.Error{Kind: abi.NotReady, Op: "open sandbox " + img.settings.Name, Err: errors.New("the version was replaced")}
 		}
 		if res := img.resident.Load(); res != nil && res.acquire() {
-			return res, nil
+			return res, since, nil
+		}
+		if since == 0 {
+			since = img.engine.elapsed()
 		}
 		if err := img.wake(ctx); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 }
 
 // Wake brings the image into memory, so that its next event need not wait for that.
 func (img *Image) Wake(ctx context.Context) error {
-	res, err := img.acquire(ctx)
+	res, _, err := img.acquire(ctx)
 	if err == nil {
 		res.release()
 	}

@@ -28,13 +28,11 @@ type Deadlines struct{ Response, End time.Time }
 // Open returns a sandbox. The caller closes it. ctx matters only where the image
 // has to be brought into memory, or has no snapshot and is initialised here.
 func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
-	start := img.engine.elapsed()
-	res, err := img.acquire(ctx)
+	res, since, err := img.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	res.used.Store(start)
-	sb, err := res.open(ctx, start)
+	sb, err := res.open(ctx, since)
 	if err != nil {
 		res.release()
 		return nil, err
@@ -42,16 +40,24 @@ func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	return sb, nil
 }
 
-func (res *resident) open(ctx context.Context, start int64) (*Sandbox, error) {
+// open returns a sandbox. What had to be done for it before, if anything, was begun
+// at since; 0 says there was nothing, and then no time is taken of an idle instance.
+func (res *resident) open(ctx context.Context, since int64) (*Sandbox, error) {
 	inst := res.idle.take()
 	if inst == nil {
+		if since == 0 {
+			since = res.img.engine.elapsed()
+		}
 		var err error
 		if inst, err = res.start(ctx); err != nil {
 			return nil, err
 		}
 	}
 	sb := &inst.sandbox // whose run Serve sets
-	sb.inst, sb.opening, sb.spent, sb.again = inst, res.img.engine.elapsed()-start, false, false
+	sb.inst, sb.opening, sb.spent, sb.again = inst, 0, false, false
+	if since != 0 {
+		sb.opening = res.img.engine.elapsed() - since
+	}
 	return sb, nil
 }
 
@@ -202,6 +208,7 @@ func (sb *Sandbox) random() (uint64, error) {
 // Close ends the sandbox. It must not be called while Serve runs.
 func (sb *Sandbox) Close() {
 	res := sb.inst.res
+	res.used.Store(sb.run.ended)
 	sb.recycle()
 	res.release()
 }
