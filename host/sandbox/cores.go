@@ -19,7 +19,8 @@ type cores struct {
 	host    holder // for chores
 	free    int
 	waiting [lines]line
-	turn    int
+	turn    int // how often one was given back
+	granted int // how often one was taken
 
 	wanted atomic.Int32 // how many stand in line for short runs
 	lately atomic.Int64 // when a short run was last over, on the engine's clock
@@ -43,10 +44,13 @@ type waiter struct {
 
 // holder counts the cores of one function, or those of the host for its chores. It
 // belongs to the cores, under whose lock it is.
-type holder struct{ cores int }
+type holder struct {
+	cores int
+	last  int // cores.granted when it last got one
+}
 
-// fairness is of how many cores that become free one goes to the last line first,
-// while short runs wait for all of them: a long run has a deadline too.
+// fairness is of how many cores that become free one goes to long runs or to chores
+// first, by turns: a long run has a deadline too, and an answer may wait for a chore.
 const fairness = 8
 
 // keepFor is how long one core is kept for short runs after the last of them. With
@@ -63,8 +67,7 @@ func newCores(n int, elapsed func() int64) *cores {
 func (c *cores) take(in int, by *holder) {
 	c.mu.Lock()
 	if c.free > c.kept(in) {
-		c.free--
-		by.cores++
+		c.grant(by)
 		c.mu.Unlock()
 		return
 	}
@@ -84,11 +87,18 @@ func (c *cores) give(by *holder) {
 	by.cores--
 	for next := c.next(); next != nil; next = c.next() {
 		w := next.pop()
-		c.free--
-		w.by.cores++
+		c.grant(w.by)
 		close(w.ready)
 	}
 	c.wanted.Store(int32(len(c.waiting[short])))
+}
+
+// grant gives away one of the free cores.
+func (c *cores) grant(by *holder) {
+	c.free--
+	c.granted++
+	by.cores++
+	by.last = c.granted
 }
 
 // next returns the line whose turn it is, or nil when nobody who waits may go on.
@@ -96,16 +106,17 @@ func (c *cores) next() *line {
 	if c.free == 0 {
 		return nil
 	}
-	if c.turn%fairness == 0 && len(c.waiting[short]) > 0 {
-		for i := range lines {
-			if l := &c.waiting[lines-1-i]; len(*l) > 0 {
-				return l
-			}
-		}
+	order := [lines]int{short, chore, long}
+	switch c.turn % (2 * fairness) {
+	case fairness:
+		order = [lines]int{long, chore, short}
+	case 0:
+		order = [lines]int{chore, long, short}
 	}
-	for i := range lines {
-		if len(c.waiting[i]) > 0 && c.free > c.kept(i) {
-			return &c.waiting[i]
+	crowded := len(c.waiting[short]) > 0 // then no core is being kept
+	for _, in := range order {
+		if len(c.waiting[in]) > 0 && (crowded || c.free > c.kept(in)) {
+			return &c.waiting[in]
 		}
 	}
 	return nil
@@ -120,16 +131,24 @@ func (c *cores) kept(in int) int {
 	return 1
 }
 
-// pop takes out the one that is next: the first of those whose functions have the
-// fewest cores, so that a function with one event does not stand behind another's fifty.
+// pop takes out the one that is next: of the functions that have the fewest cores, the
+// first of the one that got its last one longest ago. So a function with one event does
+// not stand behind another's fifty, also where there is one core for both.
 func (l *line) pop() waiter {
 	next := 0
 	for i, w := range *l {
-		if w.by.cores < (*l)[next].by.cores {
+		if w.by.before((*l)[next].by) {
 			next = i
 		}
 	}
 	w := (*l)[next]
 	*l = slices.Delete(*l, next, next+1)
 	return w
+}
+
+func (h *holder) before(other *holder) bool {
+	if h.cores != other.cores {
+		return h.cores < other.cores
+	}
+	return h.last < other.last
 }

@@ -113,6 +113,85 @@ func TestLongRunsGoOnBesideAFloodOfShortOnes(t *testing.T) {
 	}
 }
 
+// TestNoLineWaitsForEver has somebody stand in each line while those who have had a
+// core queue for another one at once, in any of the lines.
+func TestNoLineWaitsForEver(t *testing.T) {
+	for n := 1; n <= 3; n++ {
+		for flooded := 1; flooded < 1<<lines; flooded++ {
+			for in := range lines {
+				synctest.Test(t, func(t *testing.T) {
+					one, c := &holder{}, newCores(n, func() int64 { return 0 })
+					c.lately.Store(0)
+					held := make(chan int, 100) // the lines that the cores were taken in
+					queue := func(in int) {
+						go func() {
+							c.take(in, one)
+							held <- in
+						}()
+						synctest.Wait()
+					}
+					for other := range lines {
+						for range 4 * (flooded >> other & 1) {
+							queue(other)
+						}
+					}
+					var got bool
+					go func() {
+						c.take(in, one)
+						got = true
+						c.give(one)
+					}()
+					synctest.Wait()
+					for gives := 0; !got && gives < 6*2*fairness; gives++ {
+						again := <-held
+						c.give(one)
+						synctest.Wait()
+						queue(again)
+					}
+					inTime := got
+					for len(held) > 0 {
+						<-held
+						c.give(one)
+						synctest.Wait()
+					}
+					require.True(t, inTime, "%d cores, line %d beside lines %03b", n, in, flooded)
+				})
+			}
+		}
+	}
+}
+
+// TestOneEventDoesNotStandBehindManyOfOthers has two functions with many events each
+// queue for the only core, and a third with one.
+func TestOneEventDoesNotStandBehindManyOfOthers(t *testing.T) {
+	for in := range lines {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCores(1, func() int64 { return 0 })
+			var first, second, third holder
+			c.take(in, &first)
+			var order string
+			queue := func(name string, by *holder) {
+				go func() {
+					c.take(in, by)
+					order += name
+					c.give(by)
+				}()
+				synctest.Wait()
+			}
+			for range 4 {
+				queue("a", &first)
+			}
+			for range 3 {
+				queue("b", &second)
+			}
+			queue("c", &third)
+			c.give(&first)
+			synctest.Wait()
+			require.Equal(t, "bcababaa", order)
+		})
+	}
+}
+
 // TestFunctionsShareTheCores has a function with one event at a time beside two that
 // have many, in each line.
 func TestFunctionsShareTheCores(t *testing.T) {
@@ -142,7 +221,7 @@ func TestFunctionsShareTheCores(t *testing.T) {
 				c.give(by)
 				synctest.Wait()
 			}
-			require.Equal(t, "bcabaabab", order)
+			require.Equal(t, "bcabababa", order)
 		})
 	}
 }
