@@ -101,14 +101,16 @@ func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int)
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
 	ev.ResponseDeadlineMS = ev.DeadlineMS
 	fillEntropy(ev.Entropy[:])
-	r.ev, r.reply = &ev, func(*abi.Result, bool) {}
+	var status uint32
+	r.ev, r.reply = &ev, func(res *abi.Result, _ bool) { status = res.Status }
 	if err := r.perform(inst.serve); err != nil {
 		return err
 	}
+	r.deliver(false)
 	if err := r.verdict(); err != nil {
 		return err
 	}
-	if status := r.result.Status; status >= 500 {
+	if status >= 500 {
 		return &function.Error{Kind: abi.GuestError, Op: "run " + img.settings.Name, Err: fmt.Errorf("answered with status %d", status)}
 	}
 	return nil

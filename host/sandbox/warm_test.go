@@ -258,6 +258,25 @@ func TestWarmUpsThatFailTheDeploy(t *testing.T) {
 	}
 }
 
+// TestASampleIsJudgedByItsAnswer has a guest go on after an answer that fails the
+// deploy, up to where the host hands it on.
+func TestASampleIsJudgedByItsAnswer(t *testing.T) {
+	frame := abi.AppendResult(nil, &abi.Result{Status: 503})
+	serve := []step{take(anyResult), call(abi.ImportSendResponse, 0, resultAt, int32(len(frame)))}
+	for name, steps := range map[string][]step{
+		"it ends":  serve,
+		"it calls": append(serve[:2:2], call(abi.ImportLog, 0, logAt, int32(len(logFrame)))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := capable()
+			s.Warmup = []sandbox.Sample{sample("/a")}
+			_, err := coldEngine(t).Prepare(t.Context(), handmade{data: map[uint32][]byte{resultAt: frame}, serve: steps}.bytes(), s)
+			require.Equal(t, abi.GuestError, function.KindOf(err), "%v", err)
+			require.ErrorContains(t, err, "answered with status 503")
+		})
+	}
+}
+
 // TestCallsInSporeWarm drives the calls of abi/README.md 7.4 by hand.
 func TestCallsInSporeWarm(t *testing.T) {
 	denied, outOfOrder := abi.Denied.Errno(), abi.OutOfOrder.Errno()
