@@ -32,18 +32,16 @@ func startProcess(t *testing.T, dir string) *testHost {
 	require.NoError(t, err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = &h.out, log
-	logged := func() string {
-		text, err := os.ReadFile(log.Name())
-		require.NoError(t, err)
-		return string(text)
-	}
+	logged := logFile(log.Name())
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
-		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM), "the process has ended: %s", tail(logged()))
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM), "the process has ended: %s", logged)
 		require.NoError(t, <-ended)
-		require.NotContains(t, logged(), `"msg":"panic"`)
+		text, err := os.ReadFile(log.Name())
+		require.NoError(t, err)
+		require.NotContains(t, string(text), `"msg":"panic"`)
 	})
 	listens := regexp.MustCompile(`spore serves (http://\S+)`)
 	require.Eventually(t, func() bool {
@@ -52,11 +50,18 @@ func startProcess(t *testing.T, dir string) *testHost {
 			h.url = m[1]
 		}
 		return m != nil
-	}, 2*time.Minute, 10*time.Millisecond, "%s", log.Name())
+	}, 2*time.Minute, 10*time.Millisecond, "%s", logged)
 	return h
 }
 
-func tail(s string) string { return s[max(0, len(s)-2000):] }
+// logFile is the path of a host's log. In a failure's message it is the end of what the
+// log says by then: the file goes with the test.
+type logFile string
+
+func (f logFile) String() string {
+	text, _ := os.ReadFile(string(f))
+	return string(text[max(0, len(text)-2000):])
+}
 
 func quantile(took []time.Duration, q float64) time.Duration {
 	slices.Sort(took)
