@@ -14,10 +14,10 @@ import (
 // Safety: syscall.RawConn keeps the descriptor open and the deadline in force while it
 // calls back, which is what its methods are for.
 
-// longPiece is how many bytes one chore moves, and what is less is no chore.
+// longPiece is how many bytes one chore moves. A body that is shorter has no chores.
 const longPiece = 64 << 10
 
-// readAside is Read for a p of at least longPiece bytes.
+// readAside is Read as a chore.
 func (c *conn) readAside(p []byte) (n int, err error) {
 	raw := c.raw()
 	if raw == nil {

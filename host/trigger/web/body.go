@@ -135,7 +135,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 		limit, long = slackMaxBody, &longSlackBody
 	}
 	c := ctx.Conn().(*conn)
-	c.inRequest = true
+	c.inRequest, c.bodyBytes = true, 0
 	err := s.bodies.read(d, stream, ctx.Request.Header.ContentLength(), limit)
 	c.inRequest = false
 	switch {

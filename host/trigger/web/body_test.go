@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,10 @@ func TestLongBodiesAreChores(t *testing.T) {
 	require.Greater(t, chores.Load()-before, int32(abi.MaxBody/longPiece), "there and back")
 	got = h.ask(t, chunked("/", second[:1<<20], second[:2<<20]))
 	require.True(t, got.body == second[:3<<20])
+	before = chores.Load()
+	got = h.ask(t, chunked("/", slices.Repeat([]string{second[:1000]}, 3000)...))
+	require.True(t, got.body == second[:3_000_000])
+	require.Greater(t, chores.Load()-before, int32(3_000_000/headerBytes/2), "though in short chunks")
 	before = chores.Load()
 	require.Equal(t, "short", h.ask(t, request("POST", "/", "short")).body)
 	require.Equal(t, before, chores.Load())

@@ -61,6 +61,7 @@ type conn struct {
 	linger    atomic.Bool       // the next Close reads and drops what still comes
 	phase     atomic.Int32
 	inRequest bool   // its goroutine reads a request's body for the function
+	bodyBytes int    // of that body that it has read
 	peer      string // address and port of the client, once somebody has asked
 }
 
@@ -84,10 +85,11 @@ const (
 func (c *conn) Read(p []byte) (int, error) {
 	if c.inRequest {
 		read := c.Conn.Read
-		if len(p) >= longPiece {
+		if max(len(p), c.bodyBytes) >= longPiece { // a client may cut a long body into short chunks
 			read = c.readAside
 		}
 		n, err := read(p)
+		c.bodyBytes += n
 		if err == io.EOF { // fasthttp takes it for the end of a chunked body
 			err = io.ErrUnexpectedEOF
 		}
