@@ -14,7 +14,7 @@ import (
 // Safety: syscall.RawConn keeps the descriptor open and the deadline in force while it
 // calls back, which is what its methods are for.
 
-// longPiece is how many bytes one chore moves. A body that is shorter has no chores.
+// longPiece is how many bytes one chore moves. A body that is shorter has no chores, unless it is refused.
 const longPiece = 64 << 10
 
 // readAside is Read as a chore.
@@ -37,6 +37,11 @@ func (c *conn) readAside(p []byte) (n int, err error) {
 	}
 	return n, nil
 }
+
+// aside is a conn that is read by chores alone.
+type aside struct{ *conn }
+
+func (a aside) Read(p []byte) (int, error) { return a.readAside(p) }
 
 // writeAside is Write for a p of at least longPiece bytes.
 func (c *conn) writeAside(p []byte) (written int, err error) {

@@ -219,6 +219,35 @@ func TestLongBodiesAreChores(t *testing.T) {
 	h.awaitLeft(t, 32<<20)
 }
 
+// TestRefusedBodiesAreDroppedByChores: who is refused may send for a second all that
+// the wire takes.
+func TestRefusedBodiesAreDroppedByChores(t *testing.T) {
+	var chores atomic.Int32
+	chore := func(work func()) {
+		chores.Add(1)
+		work()
+	}
+	h := start(t, Options{Invoker: invoker(echo), Chore: chore}, everything...)
+	c := h.dial(t).send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n")
+	require.Equal(t, 413, c.read("POST").status)
+	before := chores.Load()
+	c.send(strings.Repeat("a", 1<<20))
+	require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite())
+	c.requireClosed()
+	h.awaitClosed(t)
+	require.Greater(t, chores.Load()-before, int32(1<<20/longPiece))
+}
+
+// awaitClosed waits until all connections are gone.
+func (h *running) awaitClosed(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		h.conns.mu.Lock()
+		defer h.conns.mu.Unlock()
+		return len(h.conns.open) == 0
+	}, patience, time.Millisecond)
+}
+
 // TestShutdownWaitsForABody: a request whose body is on its way is under way.
 func TestShutdownWaitsForABody(t *testing.T) {
 	h := start(t, Options{Invoker: invoker(echo), MaxBodyBytes: 1 << 20, Drain: patience}, everything...)

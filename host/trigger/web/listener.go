@@ -125,7 +125,7 @@ func (c *conn) Close() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) {
 		_ = half.CloseWrite()
 		_ = c.SetReadDeadline(time.Now().Add(lingerTime))
-		_, _ = io.Copy(io.Discard, c.Conn)
+		_, _ = io.Copy(io.Discard, aside{c})
 	}
 	return c.Conn.Close()
 }
