@@ -47,6 +47,7 @@ type Image struct {
 	note     string
 	pinned   bool // there are no files to bring it back from
 	cores    holder
+	long     atomic.Bool // the last event was a long run
 
 	resident atomic.Pointer[resident] // nil at rest
 	closed   atomic.Bool

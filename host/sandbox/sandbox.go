@@ -121,9 +121,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.memory = sb.inst.mem.Size()
 	sb.restore(err)
 	sb.opening += e.elapsed() - r.ended
-	if r.line() != long {
-		e.cores.lately.Store(r.ended)
-	}
+	r.over()
 	return err
 }
 

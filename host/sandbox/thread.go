@@ -29,18 +29,36 @@ type thread struct {
 func (r *run) pin() {
 	r.img.engine.cores.take(r.line(), &r.img.cores)
 	runtime.LockOSThread()
+	if r.line() == long {
+		r.giveWay()
+	}
 	r.thread.faults = threadFaults()
 	r.thread.since = r.img.engine.elapsed()
 }
 
-// line is where the run waits for a core. Its first stretch does not count: it is
-// known by the wall's clock only, and an event that the kernel kept waiting must not
-// stand behind fifty that never end.
+// line is where the run waits for a core. A run is taken for a long one until it is
+// over when the function's last one was: fifty that begin at once would have all cores
+// until that is known of each.
 func (r *run) line() int {
-	if r.thread.later > quantum {
+	if r.isLong() || r.img.long.Load() {
 		return long
 	}
 	return short
+}
+
+// isLong reports whether the run has had a quantum. Its first stretch does not count:
+// it is known by the wall's clock only, and an event that the kernel kept waiting must
+// not stand behind fifty that never end.
+func (r *run) isLong() bool { return r.thread.later > quantum }
+
+// over notes for later runs how long this one was.
+func (r *run) over() {
+	if r.isLong() != r.img.long.Load() {
+		r.img.long.Store(r.isLong())
+	}
+	if !r.isLong() {
+		r.img.engine.cores.lately.Store(r.ended)
+	}
 }
 
 // Chore does work of the host's that takes a core for long, on one that is not kept
@@ -70,9 +88,6 @@ func (r *run) pause() {
 func (r *run) resume() {
 	r.pin()
 	r.thread.resumed = true
-	if r.line() == long {
-		r.giveWay()
-	}
 	r.thread.clock = threadClock()
 }
 

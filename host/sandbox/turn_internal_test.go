@@ -36,6 +36,14 @@ func TestARunThatTheKernelHeldUpIsStillShort(t *testing.T) {
 	}
 	require.True(t, r.relent(r.img.engine.elapsed()))
 	require.Equal(t, long, r.line())
+	r.over()
+	require.Negative(t, r.img.engine.cores.lately.Load())
+
+	next := &run{img: r.img, ended: 1}
+	require.Equal(t, long, next.line(), "the function's last run was")
+	next.over()
+	require.Equal(t, short, next.line(), "and now it was not")
+	require.EqualValues(t, 1, r.img.engine.cores.lately.Load())
 }
 
 // TestRandomBytesComeInPieces: a mebibyte takes the kernel milliseconds, and others
