@@ -206,7 +206,9 @@ func (sb *Sandbox) random() (uint64, error) {
 // Close ends the sandbox. It must not be called while Serve runs.
 func (sb *Sandbox) Close() {
 	res := sb.inst.res
-	res.used.Store(sb.run.ended)
+	if sb.spent {
+		res.used.Store(sb.run.ended)
+	}
 	sb.recycle()
 	res.release()
 }
