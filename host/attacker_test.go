@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type attackResult struct {
 // attack attacks the host until ctx ends.
 func (h *testHost) attack(ctx context.Context, a attack) (saw attackResult) {
 	h.t.Helper()
-	h.elsewhere(ctx, &saw, a, []string{"chrt", "--idle", "0", "attack"}, []string{"nice", "-n", "19", "attack"})
+	h.elsewhere(ctx, "attack", a, &saw, "chrt --idle 0", "nice -n 19")
 	return saw
 }
 
@@ -64,7 +65,7 @@ type question struct {
 // fails the test.
 func (h *testHost) ask(ctx context.Context, q question) (took []time.Duration) {
 	h.t.Helper()
-	h.elsewhere(ctx, &took, q, []string{"chrt", "--fifo", "1", "ask"}, []string{"ask"})
+	h.elsewhere(ctx, "ask", q, &took, "chrt --fifo 1")
 	require.NotEmpty(h.t, took, q.Path)
 	return took
 }
@@ -95,20 +96,22 @@ func (q question) run(ctx context.Context, host string) (took []time.Duration) {
 
 // elsewhere runs a client of the host until ctx ends, in a process of its own, and
 // reads what it saw. Clients have machines of their own, so what they cost is kept
-// apart from the host as far as one machine can: it is run by the first of the ways
-// that this machine allows. Attackers get what others leave, and those who measure
-// wait for nobody.
-func (h *testHost) elsewhere(ctx context.Context, saw, order any, ways ...[]string) {
+// apart from the host as far as one machine can: attackers get what others leave, and
+// those who measure wait for nobody. Of the ways to run it the first is taken that this
+// machine allows, if any.
+func (h *testHost) elsewhere(ctx context.Context, command string, order, saw any, ways ...string) {
 	h.t.Helper()
 	text, err := json.Marshal(order)
 	require.NoError(h.t, err)
-	way := ways[len(ways)-1]
-	for _, w := range slices.Backward(ways[:len(ways)-1]) {
-		if exec.Command(w[0], append(w[1:len(w)-1:len(w)-1], "true")...).Run() == nil {
-			way = w
+	args := []string{command, h.url, string(text)}
+	for _, way := range ways {
+		prefix := strings.Fields(way)
+		if exec.Command(prefix[0], append(prefix[1:], "true")...).Run() == nil {
+			args = append(prefix, args...)
+			break
 		}
 	}
-	cmd := exec.Command(way[0], append(way[1:len(way):len(way)], h.url, string(text))...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	var out bytes.Buffer
 	cmd.Stdout = &out

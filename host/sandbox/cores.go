@@ -29,7 +29,7 @@ type cores struct {
 // What waits for a core, each in a line of its own, in the order of the lines.
 const (
 	short = iota // a run that is not known to have had a quantum
-	chore        // an instance to be made, or to be closed: fifty at once do not go before an event that has one
+	chore        // the host's own (Engine.Chore): fifty instances to be made do not go before an event that has one
 	long         // a run that has had its quantum
 	lines
 )

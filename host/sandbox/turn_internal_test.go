@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"math"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
 
 	"spore/abi"
 )
@@ -46,22 +48,28 @@ func TestARunThatTheKernelHeldUpIsStillShort(t *testing.T) {
 	require.EqualValues(t, 1, r.img.engine.cores.lately.Load())
 }
 
+// eighteenPages is the memory of a module that has nothing else.
+func eighteenPages(t *testing.T) api.Memory {
+	engine := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
+	t.Cleanup(func() { _ = engine.Close(context.Background()) })
+	mod, err := engine.Instantiate(t.Context(), []byte("\x00asm\x01\x00\x00\x00\x05\x03\x01\x00\x12"))
+	require.NoError(t, err)
+	return mod.Memory()
+}
+
 // TestRandomBytesComeInPieces: a mebibyte takes the kernel milliseconds, and others
 // get their turn meanwhile.
 func TestRandomBytesComeInPieces(t *testing.T) {
-	engine := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
-	defer engine.Close(t.Context())
-	mod, err := engine.Instantiate(t.Context(), []byte("\x00asm\x01\x00\x00\x00\x05\x03\x01\x00\x12")) // 18 pages of memory
-	require.NoError(t, err)
+	mem := eighteenPages(t)
 	const at = 1000
 	for _, n := range []int{0, 1, randomPiece - 1, randomPiece, randomPiece + 1, maxRandom - 1, maxRandom} {
 		r := pinnedRun(t)
 		before := r.img.engine.cores.turn
-		memory, ok := mod.Memory().Read(0, mod.Memory().Size())
+		memory, ok := mem.Read(0, mem.Size())
 		require.True(t, ok)
 		clear(memory)
 		r.thread.since = math.MinInt64 / 2 // its turn is over
-		require.Equal(t, success, randomGet(r, guestMemory{mod.Memory()}, []uint64{at, uint64(n)}), "%d bytes", n)
+		require.Equal(t, success, randomGet(r, guestMemory{mem}, []uint64{at, uint64(n)}), "%d bytes", n)
 		require.Equal(t, n > randomPiece, r.img.engine.cores.turn > before, "%d bytes: gave its core away", n)
 
 		inside := memory[at : at+n]
@@ -73,21 +81,18 @@ func TestRandomBytesComeInPieces(t *testing.T) {
 		require.Empty(t, bytes.Trim(memory[at+n:], "\x00"), "%d bytes", n)
 	}
 	r := pinnedRun(t)
-	require.Equal(t, errInval, randomGet(r, guestMemory{mod.Memory()}, []uint64{0, maxRandom + 1}))
-	require.Equal(t, errFault, randomGet(r, guestMemory{mod.Memory()}, []uint64{uint64(mod.Memory().Size()) - 1, 2}))
+	require.Equal(t, errInval, randomGet(r, guestMemory{mem}, []uint64{0, maxRandom + 1}))
+	require.Equal(t, errFault, randomGet(r, guestMemory{mem}, []uint64{uint64(mem.Size()) - 1, 2}))
 }
 
 // TestLongBodiesAreReadInPieces: others get their turn while a guest fetches one.
 func TestLongBodiesAreReadInPieces(t *testing.T) {
-	engine := wazero.NewRuntimeWithConfig(t.Context(), wazero.NewRuntimeConfigInterpreter())
-	defer engine.Close(t.Context())
-	mod, err := engine.Instantiate(t.Context(), []byte("\x00asm\x01\x00\x00\x00\x05\x03\x01\x00\x12")) // 18 pages of memory
-	require.NoError(t, err)
+	mem := eighteenPages(t)
 	const at = 1000
 	for _, n := range []int{0, 1, copyPiece - 1, copyPiece, copyPiece + 1, 5*copyPiece + 7} {
 		r := pinnedRun(t)
 		before := r.img.engine.cores.turn
-		memory, ok := mod.Memory().Read(0, mod.Memory().Size())
+		memory, ok := mem.Read(0, mem.Size())
 		require.True(t, ok)
 		clear(memory)
 		body := make([]byte, n)
@@ -95,7 +100,7 @@ func TestLongBodiesAreReadInPieces(t *testing.T) {
 		require.NoError(t, err)
 		r.phase, r.ev = phaseServing, &abi.Event{Body: body}
 		r.thread.since = math.MinInt64 / 2 // its turn is over
-		require.EqualValues(t, n, bodyRead(r, guestMemory{mod.Memory()}, []uint32{at, 1 << 20, 0}), "%d bytes", n)
+		require.EqualValues(t, n, bodyRead(r, guestMemory{mem}, []uint32{at, 1 << 20, 0}), "%d bytes", n)
 		require.Equal(t, n > copyPiece, r.img.engine.cores.turn > before, "%d bytes: gave its core away", n)
 		require.True(t, bytes.Equal(body, memory[at:at+n]), "%d bytes", n)
 		require.Empty(t, bytes.Trim(memory[:at], "\x00"), "%d bytes", n)
