@@ -80,12 +80,11 @@ func TestZerosAreFoundAsTheyAre(t *testing.T) {
 	for range pages * 4 {
 		image[rand.N(len(image)/2)] = 1 // the second half is zero
 	}
-	for g := 0; g < len(image)/2; g += grain {
-		if rand.N(3) == 0 {
-			image[g+[]int{0, rand.N(grain), grain - 1}[rand.N(3)]] = 1 // also at a grain's very ends
-		}
+	for g := 0; g < len(image)/2; g += grain * (1 + rand.N(2*minZeros/grain)) {
+		image[g+[]int{0, rand.N(grain), grain - 1}[rand.N(3)]] = 1 // also at a grain's very ends
 	}
 	z := findZeros(image)
+	zeros := make([]byte, minZeros+2*grain) // has minZeros in whole grains wherever it lies
 	for range 100 {
 		start, end := rand.N(uint64(pages)), rand.N(uint64(pages))
 		whole := span{min(start, end) * pageSize, (max(start, end) + 1) * pageSize}
@@ -95,9 +94,9 @@ func TestZerosAreFoundAsTheyAre(t *testing.T) {
 			require.Equal(t, at, s.start, "the stretches lie side by side")
 			require.Greater(t, s.end, s.start)
 			require.True(t, i == 0 || s.zero != list[i-1].zero, "no stretch is cut without need")
-			for g := s.start; g < s.end; g += grain {
-				require.Equal(t, s.zero, bytes.Count(image[g:g+grain], []byte{0}) == grain)
-			}
+			require.Equal(t, s.zero, bytes.Count(image[s.start:s.end], []byte{0}) == int(s.end-s.start), "zero throughout or not")
+			require.True(t, !s.zero || s.end-s.start >= minZeros)
+			require.False(t, !s.zero && bytes.Contains(image[s.start:s.end], zeros), "what is worth clearing is")
 			at = s.end
 		}
 		require.Equal(t, whole.end, at)
