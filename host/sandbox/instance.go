@@ -25,8 +25,10 @@ type instance struct {
 
 	// Used again for every event, so that serving one allocates nothing.
 	sandbox Sandbox
-	frame   []byte // room for the event's frame
-	answer  []byte // room for the answer's
+	entropy entropy
+	thread  seenThread // that executed the last one
+	frame   []byte     // room for the event's frame
+	answer  []byte     // room for the answer's
 }
 
 // instantiate makes an instance that stands at the resident's snapshot. No code of

@@ -137,7 +137,7 @@ func (r *run) yield(args []uint64) int64 {
 // had its turn, which it reports.
 func (r *run) relent(now int64) bool {
 	r.checkTime(now)
-	if now-r.thread.since > 2*briefly { // later than most events are over: it costs 2 us
+	if now-r.thread.since > 4*briefly { // later than most events are over: it costs up to 8 us
 		r.giveWay()
 	}
 	if !r.hadItsTurn(now) {

@@ -83,7 +83,7 @@ func (res *resident) start(ctx context.Context) (inst *instance, err error) {
 // end. Its Entropy is filled here. The error is a *function.Error, also when the
 // guest went wrong after its answer. A sandbox serves once.
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply function.Reply) (function.Stats, error) {
-	fillEntropy(ev.Entropy[:])
+	ev.Entropy = sb.inst.entropy.next()
 	e := sb.inst.res.img.engine
 	sb.run = run{} // alone: a literal with fields would be made elsewhere and copied, all of it
 	r := &sb.run
@@ -195,7 +195,7 @@ func (r *run) verdict() error {
 func (sb *Sandbox) random() (uint64, error) {
 	img := sb.inst.res.img
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
-	fillEntropy(ev.Entropy[:])
+	ev.Entropy = sb.inst.entropy.next()
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
 	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
 	stack := []uint64{0}

@@ -46,7 +46,7 @@ func TestALongStretchHasALongSlice(t *testing.T) {
 	r := pinnedRun(t)
 	usual := slice(t)
 	now := r.img.engine.elapsed()
-	r.thread.since = now - 2*briefly
+	r.thread.since = now - 4*briefly
 	require.False(t, r.relent(now))
 	require.Equal(t, usual, slice(t))
 	r.thread.since--

@@ -1,6 +1,9 @@
 package sandbox
 
-import "runtime"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 // thread follows a run over the threads it is executed on.
 //
@@ -8,15 +11,17 @@ import "runtime"
 // snapshot becomes an instance's own only through a page fault of the thread that
 // writes it, and only the run's goroutine writes guest memory: the guest itself,
 // and the host functions it calls; no view of it is handed out, and none is given
-// to a system call. So if the goroutine has been locked to one thread from a first
-// reading of that thread's count of faults to a second, and both are the same, no
-// page has changed that was not changed before. A fault for another reason costs a
-// look that was not needed. Wherever the goroutine is let go of its thread, look
-// is set, whatever the readings say.
+// to a system call. So if the goroutine has been locked to one thread, and that
+// thread's count of faults is at the end what it was at any time before the
+// beginning, no page has changed that was not changed before. That time is the end of
+// the last run on the same thread, which spares a reading. A fault for another reason
+// costs a look that was not needed. Wherever the goroutine is let go of its thread,
+// look is set, whatever the readings say.
 type thread struct {
-	since  int64 // when the goroutine was locked to the thread it is on, on the engine's clock
-	faults int64 // the thread's count then
-	clock  int64 // the thread's processor time then, in nanoseconds; 0 in the first stretch
+	since  int64       // when the goroutine was locked to the thread it is on, on the engine's clock
+	count  *faultCount // of that thread
+	faults int64       // what it was before
+	clock  int64       // the thread's processor time then, in nanoseconds; 0 in the first stretch
 
 	look    bool  // pages may have changed for the first time
 	resumed bool  // this is not the first stretch
@@ -32,8 +37,36 @@ func (r *run) pin() {
 	if r.line() == long {
 		r.giveWay()
 	}
-	r.thread.faults = threadFaults()
+	r.thread.count = r.img.engine.faultCount(&r.inst.thread)
+	r.thread.faults = r.thread.count.Load()
 	r.thread.since = r.img.engine.elapsed()
+}
+
+// faultCount is the last reading of a thread's count of page faults. It is used by that
+// thread alone.
+type faultCount struct{ atomic.Int64 }
+
+// seenThread remembers a thread, so that the count of the one that executes the same
+// instance again need not be looked up.
+type seenThread struct {
+	id    threadID
+	count *faultCount
+}
+
+// faultCount returns the count of the thread that the goroutine is locked to.
+func (e *Engine) faultCount(last *seenThread) *faultCount {
+	id := thisThread()
+	if last.count != nil && last.id == id {
+		return last.count
+	}
+	count, known := e.threads.Load(id)
+	if !known {
+		count = new(faultCount)
+		count.(*faultCount).Store(threadFaults())
+		e.threads.Store(id, count)
+	}
+	*last = seenThread{id, count.(*faultCount)}
+	return last.count
 }
 
 // line is where the run waits for a core. A run is taken for a long one until it is
@@ -112,7 +145,9 @@ func (r *run) unpin() {
 func (r *run) endStretch() int64 {
 	t := &r.thread
 	now := r.img.engine.elapsed()
-	t.look = t.look || threadFaults() != t.faults
+	faults := threadFaults()
+	t.count.Store(faults)
+	t.look = t.look || faults != t.faults
 	ran := now - t.since
 	if t.clock != 0 {
 		ran = threadClock() - t.clock

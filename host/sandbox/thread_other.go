@@ -7,6 +7,10 @@ package sandbox
 
 func threadFaults() int64 { return 0 }
 
+type threadID *byte
+
+func thisThread() threadID { return nil }
+
 func threadClock() int64 { return 0 }
 
 const longSlice = 0

@@ -20,6 +20,25 @@ func threadFaults() int64 {
 	return ru.Minflt + ru.Majflt
 }
 
+// threadID tells a thread from all others. No other gets the same one while it is kept.
+//
+// Safety: it is the address of the runtime's m, which stands for one thread from the
+// thread's start to its end where no C code is linked in. Its memory is used for another
+// only when nothing points there any more; a kept threadID does. The kernel's number
+// of a thread would not do: it is given to another at once. getm is one of the functions
+// that Go keeps for linkname (go.dev/issue/67401).
+type threadID unsafe.Pointer
+
+// thisThread returns the calling thread's, which it has as long as the goroutine is
+// locked to it.
+func thisThread() threadID {
+	m := getm()
+	return *(*threadID)(unsafe.Pointer(&m))
+}
+
+//go:linkname getm runtime.getm
+func getm() uintptr
+
 // threadClock is the processor time that the calling thread has used, in
 // nanoseconds. It takes 0.6 us.
 //

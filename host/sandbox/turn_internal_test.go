@@ -19,7 +19,7 @@ import (
 func pinnedRun(t *testing.T) *run {
 	e := &Engine{start: time.Now()}
 	e.cores = newCores(1, e.elapsed)
-	r := &run{Context: t.Context(), img: &Image{engine: e}, end: math.MaxInt64, respond: math.MaxInt64}
+	r := &run{Context: t.Context(), inst: new(instance), img: &Image{engine: e}, end: math.MaxInt64, respond: math.MaxInt64}
 	r.pin()
 	t.Cleanup(r.unpin)
 	return r

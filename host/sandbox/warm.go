@@ -100,7 +100,7 @@ func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int)
 	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
 	ev.ResponseDeadlineMS = ev.DeadlineMS
-	fillEntropy(ev.Entropy[:])
+	ev.Entropy = inst.entropy.next()
 	var status uint32
 	r.ev, r.reply = &ev, func(res *abi.Result, _ bool) { status = res.Status }
 	if err := r.perform(inst.serve); err != nil {
