@@ -183,12 +183,18 @@ func (h *host) handedOut(name string, lookup func(string) ([]byte, error)) ([]by
 	return value, err
 }
 
-// guestLog writes a guest's records to the host's log, under the function's name.
-// What the guest chose stands in a group of its own and shows its control
-// characters, so that it can neither pass for the host's words nor steer a
+// guestLog writes a guest's records to the host's log, under the function's name, as far
+// as its budget goes. What the guest chose stands in a group of its own and shows its
+// control characters, so that it can neither pass for the host's words nor steer a
 // terminal.
 func (h *host) guestLog(name string, version func() int) func(string, abi.LogRecord) {
+	budget := logBudget{truncated: func(dropped int) {
+		h.log.Warn("log truncated: over 1 MiB of one function in a second", "function", name, "version", version(), "dropped", dropped)
+	}}
 	return func(requestID string, rec abi.LogRecord) {
+		if !budget.admits(sandbox.LogSize(&rec)) {
+			return
+		}
 		attrs := []slog.Attr{slog.String("function", name), slog.Int("version", version()), slog.String("request_id", requestID)}
 		if len(rec.Attrs) > 0 {
 			own := make([]slog.Attr, len(rec.Attrs))

@@ -60,16 +60,22 @@ func (o *output) line(r *run, stream int) {
 
 // record logs rec when the run's budget allows.
 func (o *output) record(r *run, rec abi.LogRecord) {
-	size := recordBytes + len(rec.Message)
-	for _, a := range rec.Attrs {
-		size += len(a.Name) + len(a.Value)
-	}
+	size := LogSize(&rec)
 	if o.used+size > maxLogBytes {
 		o.dropped++
 		return
 	}
 	o.used += size
 	r.img.settings.log(r.requestID(), rec)
+}
+
+// LogSize is the bytes that a record counts where a budget bounds what is logged.
+func LogSize(rec *abi.LogRecord) int {
+	size := recordBytes + len(rec.Message)
+	for _, a := range rec.Attrs {
+		size += len(a.Name) + len(a.Value)
+	}
+	return size
 }
 
 // flush logs unfinished lines and says what was dropped.
