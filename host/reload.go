@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +31,7 @@ type watcher struct {
 	fs     *fsnotify.Watcher // nil when files are not watched
 	events <-chan fsnotify.Event
 	errors <-chan error
-	files  map[string]bool // files that matter; the paths of their directories have no links in them
+	files  map[string]bool // that matter, and what is on the way to them; the paths of their directories have no links in them
 	dirs   map[string]bool // directories of which every Go file matters, likewise
 	log    *slog.Logger
 }
@@ -37,12 +42,18 @@ type watcher struct {
 func (w *watcher) open(path string) error {
 	w.hup = make(chan os.Signal, 1)
 	signal.Notify(w.hup, syscall.SIGHUP)
-	fs, err := fsnotify.NewWatcher()
+	watch, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
 	}
-	w.fs, w.events, w.errors = fs, fs.Events, fs.Errors
-	_ = fs.Add(realDir(filepath.Dir(path))) // begin tries again, and logs what is wrong
+	w.fs, w.events, w.errors = watch, watch.Events, watch.Errors
+	found := newWays()
+	_ = watch.Add(filepath.Dir(found.follow(path))) // begin tries again, and logs what is wrong
+	if watchWays {
+		for entry := range found.entries {
+			_ = watch.Add(filepath.Dir(entry))
+		}
+	}
 	return nil
 }
 
@@ -115,53 +126,81 @@ func named(cfg *config.Config) (files, dirs map[string]bool) {
 // sync makes files and dirs those that matter, and their directories the kernel's
 // watches. Directories are watched rather than files, because editors and deployments
 // replace files by renaming; and by their real names, because the kernel has one watch
-// for a directory, whatever it is called.
+// for a directory, whatever it is called. Deployments replace whole directories, too, or
+// the links to them, so the directories above are watched for that.
 func (w *watcher) sync(files, dirs map[string]bool) (fresh bool) {
-	w.files, w.dirs = map[string]bool{}, map[string]bool{}
-	wanted, known := map[string]bool{}, map[string]string{}
-	real := func(dir string) string { // ten thousand files may share one
-		if known[dir] == "" {
-			known[dir] = realDir(dir)
-		}
-		return known[dir]
-	}
+	found := newWays()
+	w.dirs = map[string]bool{}
+	wanted := map[string]bool{} // and what is wrong is worth a line
 	for dir := range dirs {
-		dir = real(dir)
+		dir = found.follow(dir)
 		w.dirs[dir], wanted[dir] = true, true
 	}
 	for file := range files {
-		dir := real(filepath.Dir(file))
-		w.files[filepath.Join(dir, filepath.Base(file))], wanted[dir] = true, true
+		wanted[filepath.Dir(found.follow(file))] = true
+	}
+	w.files = found.entries
+	if watchWays {
+		for entry := range found.entries {
+			if above := filepath.Dir(entry); !wanted[above] {
+				wanted[above] = false
+			}
+		}
 	}
 	watched := map[string]bool{}
 	for _, dir := range w.fs.WatchList() {
-		watched[dir] = true
-		if !wanted[dir] {
+		_, watched[dir] = wanted[dir]
+		if !watched[dir] {
 			_ = w.fs.Remove(dir) // it may be gone, which is why it is not wanted
 		}
 	}
-	for dir := range wanted {
+	for dir, needed := range wanted {
 		if watched[dir] {
 			continue
 		}
-		if err := w.fs.Add(dir); err != nil {
+		err := w.fs.Add(dir)
+		if needed && err != nil && !(watchWays && errors.Is(err, fs.ErrNotExist)) { // one that is not there yet will be noticed
 			w.log.Warn("changes here are not noticed; send SIGHUP after them", "directory", dir, "error", err.Error())
-			continue
 		}
-		fresh = true
+		fresh = fresh || needed && err == nil
 	}
 	return fresh
 }
 
-// realDir is the absolute path of dir without links, as far as there is one.
-func realDir(dir string) string {
-	if abs, err := filepath.Abs(dir); err == nil {
-		dir = abs
+// watchWays is whether directories are watched for the sake of others that may be
+// replaced in them. Where fsnotify opens every file of a directory (kqueue), they are not.
+const watchWays = runtime.GOOS == "linux"
+
+// ways finds out what the kernel goes through to get to files.
+type ways struct {
+	real    map[string]string // of paths: without links
+	entries map[string]bool   // of real directories: names that stood on the way
+}
+
+func newWays() *ways { return &ways{map[string]string{}, map[string]bool{}} }
+
+// follow returns the absolute path without links, as far as there is one.
+func (w *ways) follow(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	above := filepath.Dir(path)
+	if above == path {
+		return path
 	}
-	return dir
+	if real, ok := w.real[path]; ok { // ten thousand files may share a directory
+		return real
+	}
+	entry := filepath.Join(w.follow(above), filepath.Base(path))
+	w.entries[entry] = true
+	w.real[path] = entry // also for links that go in a circle
+	if link, err := os.Readlink(entry); err == nil {
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(entry), link)
+		}
+		w.real[path] = w.follow(link)
+	}
+	return w.real[path]
 }
 
 func (w *watcher) matters(ev fsnotify.Event) bool {
@@ -169,6 +208,20 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 		return false
 	}
 	return w.files[ev.Name] || w.dirs[filepath.Dir(ev.Name)] && filepath.Ext(ev.Name) == ".go"
+}
+
+// forget ends the watches of a directory that has been replaced, and of all below: the
+// kernel's are of what was there before.
+func (w *watcher) forget(gone string) {
+	list := w.fs.WatchList()
+	if !slices.Contains(list, gone) {
+		return
+	}
+	for _, dir := range list {
+		if dir == gone || strings.HasPrefix(dir, gone+string(filepath.Separator)) {
+			_ = w.fs.Remove(dir)
+		}
+	}
 }
 
 // wait returns true when something has changed and been quiet since, or on a
@@ -187,6 +240,7 @@ func (w *watcher) wait(ctx context.Context) bool {
 			return true
 		case ev := <-w.events:
 			if w.matters(ev) {
+				w.forget(ev.Name)
 				timer.Reset(quiet)
 			}
 		case err := <-w.errors:

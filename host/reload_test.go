@@ -187,6 +187,76 @@ func TestADirectoryWithTwoNames(t *testing.T) {
 	}
 }
 
+// TestDirectoriesThatAreReplacedAreWatched replaces what lies between the root and a
+// module, as deployments do, and then changes what has taken its place.
+func TestDirectoriesThatAreReplacedAreWatched(t *testing.T) {
+	t.Parallel()
+	if !watchWays {
+		t.Skip("directories above a file are not watched here")
+	}
+	for name, tc := range map[string]struct {
+		dir     string // of functions.toml
+		replace func(t *testing.T, dir string)
+	}{
+		"renamed": {"app", func(t *testing.T, dir string) {
+			require.NoError(t, os.Rename(dir+"/app/m", dir+"/old"))
+			require.NoError(t, os.CopyFS(dir+"/app/m", os.DirFS(dir+"/old")))
+		}},
+		"above, renamed": {"app", func(t *testing.T, dir string) {
+			require.NoError(t, os.Rename(dir+"/app", dir+"/old"))
+			require.NoError(t, os.CopyFS(dir+"/new", os.DirFS(dir+"/old")))
+			require.NoError(t, os.Rename(dir+"/new", dir+"/app"))
+		}},
+		"removed": {"app", func(t *testing.T, dir string) {
+			require.NoError(t, os.CopyFS(dir+"/new", os.DirFS(dir+"/app/m")))
+			require.NoError(t, os.RemoveAll(dir+"/app/m"))
+			require.NoError(t, os.Rename(dir+"/new", dir+"/app/m"))
+		}},
+		"a link": {"current", func(t *testing.T, dir string) {
+			require.NoError(t, os.CopyFS(dir+"/next", os.DirFS(dir+"/app")))
+			require.NoError(t, os.Symlink("next", dir+"/link"))
+			require.NoError(t, os.Rename(dir+"/link", dir+"/current"))
+		}},
+		"a link to a link": {"linked", func(t *testing.T, dir string) {
+			require.NoError(t, os.CopyFS(dir+"/next", os.DirFS(dir+"/app")))
+			require.NoError(t, os.Remove(dir+"/current"))
+			require.NoError(t, os.Symlink(dir+"/next", dir+"/current"))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newDir(t, "")
+			require.NoError(t, os.MkdirAll(dir+"/app/m", 0o700))
+			require.NoError(t, os.Symlink("app", dir+"/current"))
+			require.NoError(t, os.Symlink("./current", dir+"/linked"))
+			writeConfig(t, dir+"/app", "[function.hello]\nmodule = \"m/hello.wasm\"\n")
+			require.NoError(t, os.WriteFile(dir+"/app/m/hello.wasm", nil, 0o600))
+			module := filepath.Join(dir, tc.dir, "m/hello.wasm")
+			w, cfg := openWatcher(t, filepath.Join(dir, tc.dir))
+			w.begin(cfg)
+			require.False(t, w.follow(t.Context(), cfg))
+			tc.replace(t, dir)
+			require.True(t, w.wait(soon(t)))
+			require.True(t, w.follow(t.Context(), cfg))
+			require.False(t, w.follow(t.Context(), cfg))
+			require.NoError(t, os.WriteFile(module, nil, 0o600))
+			require.True(t, w.wait(soon(t)))
+			require.False(t, w.follow(t.Context(), cfg))
+		})
+	}
+}
+
+func TestLinksInACircleEnd(t *testing.T) {
+	t.Parallel()
+	dir := newWays().follow(t.TempDir())
+	require.NoError(t, os.Symlink("b/x", filepath.Join(dir, "a")))
+	require.NoError(t, os.Symlink("a", filepath.Join(dir, "b")))
+	w := newWays()
+	w.follow(filepath.Join(dir, "a/m.wasm"))
+	require.True(t, w.entries[filepath.Join(dir, "a")])
+	require.True(t, w.entries[filepath.Join(dir, "b")])
+}
+
 func TestAWatcherWithoutFilesNoticesSignalsAlone(t *testing.T) {
 	t.Parallel()
 	_, cfg := openWatcher(t, newDir(t, probe))
@@ -225,8 +295,8 @@ func TestAFileBesideGoModIsNoChange(t *testing.T) {
 	dir := newDir(t, probe)
 	w, cfg := openWatcher(t, dir)
 	w.follow(t.Context(), cfg)
-	root := realDir("..")
-	dir = realDir(dir)
+	root := newWays().follow("..")
+	dir = newWays().follow(dir)
 	for path, want := range map[string]bool{
 		filepath.Join(root, "spore.log"):                             false,
 		filepath.Join(root, "go.mod"):                                true,
