@@ -71,7 +71,7 @@ type model struct {
 // limits, ranges, content.
 func (m *model) call(fn string, a []int32) int32 {
 	if refusal := refusals[fn][m.state]; refusal != 0 {
-		m.misused = m.misused || refusal == -11 && m.state != initialising
+		m.misused = m.misused || refusal == -11 && m.state != initialising && !m.reported // which ended it
 		return refusal
 	}
 	switch fn {
@@ -228,12 +228,14 @@ func TestG16RandomSequencesOfCalls(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		guest := handmade{init: randomSteps(r, &model{}, 4), serve: []step{call("clock_time_get", 0, 0, 0, which)}}
 		var want []abi.Kind
+		var again []bool // its sandbox may serve another event
 		var steps [][]step
 		for i := range int32(sequences) {
 			m := &model{state: entered, frame: size, body: int32(len(ev.Body))}
 			steps = append(steps, randomSteps(r, m, 20))
 			guest.serve = append(guest.serve, when(which, i, steps[i])...)
 			want = append(want, m.outcome())
+			again = append(again, !m.misused && (m.outcome() == abi.None || m.outcome() == abi.GuestError))
 			outcomes[m.outcome()]++
 			calls += len(steps[i])
 		}
@@ -241,8 +243,9 @@ func TestG16RandomSequencesOfCalls(t *testing.T) {
 		require.NoError(t, err, "module %d, init %v", seed, guest.init)
 		for i := range want {
 			clock = int64(i)
-			_, _, err := ask(t, img, ev, time.Second)
+			_, stats, err := ask(t, img, ev, time.Second)
 			require.Equal(t, want[i], function.KindOf(err), "%v: module %d, sequence %d: %v", err, seed, i, steps[i])
+			require.Equal(t, again[i], stats.DirtyPages >= 0, "module %d, sequence %d: %v", seed, i, steps[i])
 		}
 		img.Close()
 	}

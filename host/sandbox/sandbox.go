@@ -132,7 +132,8 @@ func (sb *Sandbox) restore(err error) {
 	res := sb.inst.res
 	counts := &res.img.engine.restores
 	kind := function.KindOf(err)
-	if !res.snapshot.Frozen || kind != abi.None && kind != abi.GuestError || sb.run.deepest > maxKeptStack {
+	ended := kind != abi.None && kind != abi.GuestError || sb.run.misused
+	if !res.snapshot.Frozen || ended || sb.run.deepest > maxKeptStack {
 		counts.dropped.Add(1)
 		return
 	}
