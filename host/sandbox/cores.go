@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,7 +41,11 @@ type line []waiter
 type waiter struct {
 	ready chan struct{} // closed when it has one
 	by    *holder
+	until int64 // its deadline, on the engine's clock
 }
+
+// never is the deadline of what has none.
+const never = math.MaxInt64
 
 // holder counts the cores of one function, or those of the host for its chores. It
 // belongs to the cores, under whose lock it is.
@@ -63,8 +68,9 @@ func newCores(n int, elapsed func() int64) *cores {
 	return c
 }
 
-// take waits in a line for a core.
-func (c *cores) take(in int, by *holder) {
+// take waits in a line for a core. From until on it is the next to get one, whatever its
+// line: a run whose time is over needs a core for no longer than it takes to end.
+func (c *cores) take(in int, by *holder, until int64) {
 	c.mu.Lock()
 	if c.free > c.kept(in) {
 		c.grant(by)
@@ -72,7 +78,7 @@ func (c *cores) take(in int, by *holder) {
 		return
 	}
 	ready := make(chan struct{})
-	c.waiting[in] = append(c.waiting[in], waiter{ready, by})
+	c.waiting[in] = append(c.waiting[in], waiter{ready, by, until})
 	c.wanted.Store(int32(len(c.waiting[short])))
 	c.mu.Unlock()
 	<-ready
@@ -85,8 +91,7 @@ func (c *cores) give(by *holder) {
 	c.turn++
 	c.free++
 	by.cores--
-	for next := c.next(); next != nil; next = c.next() {
-		w := next.pop()
+	for w, ok := c.next(); ok; w, ok = c.next() {
 		c.grant(w.by)
 		close(w.ready)
 	}
@@ -101,10 +106,13 @@ func (c *cores) grant(by *holder) {
 	by.last = c.granted
 }
 
-// next returns the line whose turn it is, or nil when nobody who waits may go on.
-func (c *cores) next() *line {
+// next takes the one whose turn it is out of its line, unless nobody who waits may go on.
+func (c *cores) next() (w waiter, ok bool) {
 	if c.free == 0 {
-		return nil
+		return waiter{}, false
+	}
+	if w, ok := c.late(); ok {
+		return w, true
 	}
 	order := [lines]int{short, chore, long}
 	switch c.turn % (2 * fairness) {
@@ -116,10 +124,26 @@ func (c *cores) next() *line {
 	crowded := len(c.waiting[short]) > 0 // then no core is being kept
 	for _, in := range order {
 		if len(c.waiting[in]) > 0 && (crowded || c.free > c.kept(in)) {
-			return &c.waiting[in]
+			return c.waiting[in].pop(), true
 		}
 	}
-	return nil
+	return waiter{}, false
+}
+
+// late takes out of its line whoever's deadline was the first to pass, if anybody's has.
+func (c *cores) late() (waiter, bool) {
+	line, at, until := 0, 0, int64(never)
+	for in := range c.waiting {
+		for i, w := range c.waiting[in] {
+			if w.until < until {
+				line, at, until = in, i, w.until
+			}
+		}
+	}
+	if until == never || until > c.elapsed() {
+		return waiter{}, false
+	}
+	return c.waiting[line].remove(at), true
 }
 
 // kept is how many of the free cores are not for a line. While somebody waits because
@@ -141,8 +165,12 @@ func (l *line) pop() waiter {
 			next = i
 		}
 	}
-	w := (*l)[next]
-	*l = slices.Delete(*l, next, next+1)
+	return l.remove(next)
+}
+
+func (l *line) remove(i int) waiter {
+	w := (*l)[i]
+	*l = slices.Delete(*l, i, i+1)
 	return w
 }
 

@@ -14,11 +14,11 @@ func TestShortRunsGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, c := &holder{}, newCores(1, func() int64 { return 0 })
 		c.lately.Store(0) // no matter: no core is kept where there is one
-		c.take(short, one)
+		c.take(short, one, never)
 		var order []string
 		queue := func(name string, in int) {
 			go func() {
-				c.take(in, one)
+				c.take(in, one, never)
 				order = append(order, name)
 				c.give(one)
 			}()
@@ -38,6 +38,40 @@ func TestShortRunsGoFirst(t *testing.T) {
 	})
 }
 
+// TestWhoseTimeIsOverGoesFirst has runs with and without deadlines queue for the only
+// core, in every line, and lets two deadlines pass.
+func TestWhoseTimeIsOverGoesFirst(t *testing.T) {
+	for in := range lines {
+		synctest.Test(t, func(t *testing.T) {
+			var now int64
+			one, c := &holder{}, newCores(1, func() int64 { return now })
+			c.take(short, one, never)
+			var order []int64
+			for _, until := range []int64{never, 30, 10, 20, never} {
+				go func() {
+					c.take(in, one, until)
+					order = append(order, until)
+					c.give(one)
+				}()
+				synctest.Wait()
+			}
+			now = 20
+			go func() {
+				c.take(short, one, never) // comes last, and in the line that goes first
+				order = append(order, 0)
+				c.give(one)
+			}()
+			synctest.Wait()
+			c.give(one)
+			synctest.Wait()
+			require.Equal(t, []int64{10, 20}, order[:2])
+			require.Len(t, order, 6)
+			require.NotEqual(t, []int64{30}, order[2:3], "its time is not over")
+			require.Equal(t, 1, c.free)
+		})
+	}
+}
+
 // TestACoreIsKeptForShortRuns has long runs, and instances that are made, wait for
 // the last of two cores until no short run has been over lately.
 func TestACoreIsKeptForShortRuns(t *testing.T) {
@@ -48,7 +82,7 @@ func TestACoreIsKeptForShortRuns(t *testing.T) {
 			var running atomic.Int32
 			queue := func() {
 				go func() {
-					c.take(in, one)
+					c.take(in, one, never)
 					running.Add(1)
 				}()
 				synctest.Wait()
@@ -68,7 +102,7 @@ func TestACoreIsKeptForShortRuns(t *testing.T) {
 			for range 3 * fairness { // also when it is their turn
 				stretch()
 				require.EqualValues(t, 1, running.Load())
-				c.take(short, one) // which does not wait
+				c.take(short, one, never) // which does not wait
 				c.give(one)
 				require.EqualValues(t, 1, running.Load())
 			}
@@ -92,16 +126,16 @@ func TestLongRunsGoOnBesideAFloodOfShortOnes(t *testing.T) {
 			c.lately.Store(0)
 			var waited, got int
 			for range 2 {
-				c.take(short, one)
+				c.take(short, one, never)
 			}
 			go func() {
-				c.take(in, one)
+				c.take(in, one, never)
 				got = waited
 				c.give(one)
 			}()
 			synctest.Wait()
 			for range 3 * fairness {
-				go c.take(short, one) // there is always another one
+				go c.take(short, one, never) // there is always another one
 				synctest.Wait()
 				waited++
 				c.give(one)
@@ -125,7 +159,7 @@ func TestNoLineWaitsForEver(t *testing.T) {
 					held := make(chan int, 100) // the lines that the cores were taken in
 					queue := func(in int) {
 						go func() {
-							c.take(in, one)
+							c.take(in, one, never)
 							held <- in
 						}()
 						synctest.Wait()
@@ -137,7 +171,7 @@ func TestNoLineWaitsForEver(t *testing.T) {
 					}
 					var got bool
 					go func() {
-						c.take(in, one)
+						c.take(in, one, never)
 						got = true
 						c.give(one)
 					}()
@@ -168,11 +202,11 @@ func TestOneEventDoesNotStandBehindManyOfOthers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCores(1, func() int64 { return 0 })
 			var first, second, third holder
-			c.take(in, &first)
+			c.take(in, &first, never)
 			var order string
 			queue := func(name string, by *holder) {
 				go func() {
-					c.take(in, by)
+					c.take(in, by, never)
 					order += name
 					c.give(by)
 				}()
@@ -200,12 +234,12 @@ func TestFunctionsShareTheCores(t *testing.T) {
 			c := newCores(3, func() int64 { return 0 })
 			var first, second, third holder
 			for range 3 {
-				c.take(in, &first)
+				c.take(in, &first, never)
 			}
 			var order string
 			queue := func(name string, by *holder) {
 				go func() {
-					c.take(in, by)
+					c.take(in, by, never)
 					order += name
 				}()
 				synctest.Wait()

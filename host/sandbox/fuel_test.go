@@ -17,6 +17,7 @@ import (
 
 	"spore/abi"
 	"spore/host/function"
+	"spore/host/internal/testmodule"
 	"spore/host/sandbox"
 )
 
@@ -383,4 +384,41 @@ func memoryLine(t *testing.T, name string) int64 {
 	_, err = fmt.Sscan(strings.TrimPrefix(lines[i], name), &kib)
 	require.NoError(t, err)
 	return kib << 10
+}
+
+// TestG1AHundredLoopsAtOnceEnd: each has a turn of a millisecond, and nobody's end may
+// wait for the turns of all others.
+func TestG1AHundredLoopsAtOnceEnd(t *testing.T) {
+	const each, limit = 50, time.Second
+	e := openEngine(t, sandbox.Options{Cores: 2})
+	late := make(chan time.Duration, 2*each)
+	for _, wasm := range [][]byte{endlessCases["G1"]["br"].bytes(), testmodule.Build(t, "testdata/probe")} {
+		img, err := e.Prepare(t.Context(), wasm, settings())
+		require.NoError(t, err)
+		t.Cleanup(img.Close)
+		for range each {
+			go func() {
+				sb, err := img.Open(t.Context())
+				if err != nil {
+					late <- time.Hour
+					return
+				}
+				defer sb.Close()
+				end := time.Now().Add(limit)
+				_, err = sb.Serve(t.Context(), &abi.Event{Path: "/spin"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+				if function.KindOf(err) != abi.Deadline {
+					late <- time.Hour
+					return
+				}
+				late <- time.Since(end)
+			}()
+		}
+	}
+	var all []time.Duration
+	for range 2 * each {
+		all = append(all, <-late)
+	}
+	slices.Sort(all)
+	t.Logf("after their deadlines: median %v, longest %v", all[each], all[2*each-1])
+	require.Less(t, all[2*each-1], 2*time.Second)
 }

@@ -146,6 +146,7 @@ func (r *run) relent(now int64) bool {
 	r.pause()
 	runtime.Gosched()
 	r.resume()
+	r.checkTime(r.img.engine.elapsed())
 	return true
 }
 

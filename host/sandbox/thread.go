@@ -32,7 +32,7 @@ type thread struct {
 
 // pin waits for a core and locks the goroutine to its thread.
 func (r *run) pin() {
-	r.img.engine.cores.take(r.line(), &r.img.cores)
+	r.img.engine.cores.take(r.line(), &r.img.cores, r.deadline())
 	runtime.LockOSThread()
 	if r.line() == long {
 		r.giveWay()
@@ -98,7 +98,7 @@ func (r *run) over() {
 // for short runs, and lets other threads that wake go first. The work must not wait
 // for anything. Chores may overlap.
 func (e *Engine) Chore(work func()) {
-	e.cores.take(chore, &e.cores.host)
+	e.cores.take(chore, &e.cores.host, never)
 	defer e.cores.give(&e.cores.host)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
