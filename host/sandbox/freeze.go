@@ -40,7 +40,7 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 		pristine.close()
 		return res, nil
 	}
-	res.idle.close()
+	img.engine.closeAll(res.idle.close())
 	frozen.close()
 	if err != nil {
 		pristine.close()
@@ -107,12 +107,14 @@ func (res *resident) drawsDiffer(ctx context.Context, m *wasmbin.Module) (bool, 
 
 // boot returns a new instance, initialised up to its first get_next_request.
 func (res *resident) boot(ctx context.Context) (*instance, error) {
-	inst, err := res.instantiate(ctx)
+	var inst *instance
+	var err error
+	res.img.engine.Chore(func() { inst, err = res.instantiate(ctx) })
 	if err != nil {
 		return nil, err
 	}
 	if err := inst.initialise(ctx); err != nil {
-		inst.close()
+		res.img.engine.Chore(inst.close)
 		return nil, err
 	}
 	return inst, nil

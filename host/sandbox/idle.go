@@ -40,25 +40,23 @@ func (p *idle) put(inst *instance) bool {
 	return true
 }
 
-// trim closes the instances that nobody needed since the last trim.
-func (p *idle) trim() {
+// trim takes out the instances that nobody needed since the last trim, for the caller
+// to close.
+func (p *idle) trim() []*instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	unused := p.instances[:p.fewest]
-	for _, inst := range unused {
-		inst.close()
-	}
 	p.instances = append([]*instance(nil), p.instances[p.fewest:]...)
 	p.fewest = len(p.instances)
+	return unused
 }
 
-// close closes what is kept, and keeps no more.
-func (p *idle) close() {
+// close takes out what is kept, for the caller to close, and keeps no more.
+func (p *idle) close() []*instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
-	for _, inst := range p.instances {
-		inst.close()
-	}
-	p.instances = nil
+	unused := p.instances
+	p.instances, p.fewest = nil, 0
+	return unused
 }

@@ -178,6 +178,9 @@ func (img *Image) Note() string { return img.note }
 func (img *Image) Close() {
 	img.closed.Store(true)
 	img.mu.Lock()
-	defer img.mu.Unlock()
-	img.drop()
+	res := img.drop()
+	img.mu.Unlock()
+	if res != nil {
+		res.release()
+	}
 }

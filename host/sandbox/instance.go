@@ -88,6 +88,13 @@ func (inst *instance) close() {
 	_ = inst.mod.Close(context.Background()) // frees the memory; closing cannot fail
 }
 
+// closeAll closes instances that no event will use again, each as a chore of its own.
+func (e *Engine) closeAll(list []*instance) {
+	for _, inst := range list {
+		e.Chore(inst.close)
+	}
+}
+
 // restore puts an instance that has served back at its snapshot and returns how
 // many pages that took. It is there again, byte for byte, only when ok; otherwise
 // it is to be dropped. Tables cannot have changed: the rewriter refuses modules

@@ -51,7 +51,7 @@ func (res *resident) release() {
 	if res.users.Add(-1) > 0 {
 		return
 	}
-	res.idle.close()
+	res.img.engine.closeAll(res.idle.close())
 	res.snapshot.close()
 	res.img.engine.releaseProgram(res.program)
 }
@@ -136,33 +136,35 @@ func (img *Image) keep(res *resident) {
 	e.images[img] = struct{}{}
 }
 
-// drop puts the image at rest. img.mu is held.
-func (img *Image) drop() {
+// drop puts the image at rest, and returns what it served from for the caller to
+// release, or nil. img.mu is held, so that is not done here: what is closed waits for a core.
+func (img *Image) drop() *resident {
 	res := img.resident.Swap(nil)
-	if res == nil {
-		return
+	if res != nil {
+		e := img.engine
+		e.mu.Lock()
+		delete(e.images, img)
+		e.mu.Unlock()
 	}
-	e := img.engine
-	e.mu.Lock()
-	delete(e.images, img)
-	e.mu.Unlock()
-	res.release()
+	return res
 }
 
 // sweep puts the image at rest when nobody has used it since the time given, and
 // otherwise closes the instances that were not needed since the last sweep.
 func (img *Image) sweep(since int64) {
 	img.mu.Lock()
-	defer img.mu.Unlock()
 	res := img.resident.Load()
+	unused := res != nil && !img.pinned && res.used.Load() < since && res.users.Load() == 1
+	if unused {
+		img.drop()
+	}
+	img.mu.Unlock()
 	switch {
 	case res == nil:
-	case img.pinned:
-		res.idle.trim()
-	case res.used.Load() < since && res.users.Load() == 1:
-		img.drop()
+	case unused:
+		res.release()
 	default:
-		res.idle.trim()
+		img.engine.closeAll(res.idle.trim())
 	}
 }
 

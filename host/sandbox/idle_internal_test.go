@@ -1,0 +1,28 @@
+package sandbox
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestIdleInstancesAreHandedOutOnce: whoever takes one out, for an event or to close it,
+// is the only one to have it, also when the image is closed meanwhile.
+func TestIdleInstancesAreHandedOutOnce(t *testing.T) {
+	var p idle
+	all := []*instance{{}, {}, {}, {}}
+	for _, inst := range all {
+		require.True(t, p.put(inst))
+	}
+	p.fewest = len(all) // as since the trim before
+	require.Same(t, all[3], p.take(), "the one used last is warm")
+	require.Equal(t, all[:3], p.trim(), "three were never needed")
+	require.Nil(t, p.take())
+	require.True(t, p.put(all[3]))
+	require.Empty(t, p.trim(), "it was needed")
+	require.Equal(t, all[3:], p.close())
+	require.Empty(t, p.trim())
+	require.Empty(t, p.close())
+	require.False(t, p.put(all[3]))
+	require.Nil(t, p.take())
+}
