@@ -143,6 +143,14 @@ func TestG12NothingAGuestLogsSteersATerminal(t *testing.T) {
 	}
 }
 
+// TestM4AHostCompilesInAnotherProcess ends the process that compiles. A host that
+// compiled in its own would deploy the module all the same.
+func TestM4AHostCompilesInAnotherProcess(t *testing.T) {
+	t.Setenv(compilerLost, "the compiler lost its way")
+	h, dir := newDeployer(t)
+	require.ErrorContains(t, h.deploy(t.Context(), loadConfig(t, dir, helloFile)), "the compiler lost its way")
+}
+
 // m6 is a host under load whose one module's file is about to be changed.
 func m6(t *testing.T) (h *testHost, file string, swaps func(change func(wasm []byte), rounds int)) {
 	dir := newDir(t, "[function.hello]\nmodule = \"hello.wasm\"\n[[function.hello.route]]\npath = \"/\"\n")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -22,12 +23,12 @@ func newCompile() *cobra.Command {
 	}
 }
 
-// compiler is the command line of the compiling process; nil, which compiles in
-// this process, where the program's own file cannot be found.
-func compiler() []string {
+// compiler is the command line of the compiling process. A host without one does not
+// start: it would compile in its own process, and end with the first hostile module.
+func compiler() ([]string, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("find spore's own file, which compiles modules in another process: %w; on Linux that takes /proc", err)
 	}
-	return []string{exe, compileVerb}
+	return []string{exe, compileVerb}, nil
 }

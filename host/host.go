@@ -75,7 +75,11 @@ func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() 
 	if err := os.MkdirAll(derived, 0o700); err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
-	engine, err := sandbox.Open(sandbox.Options{Cores: guestCores(), Directory: derived, Compiler: compiler(), Idle: idleTime, Now: now})
+	compile, err := compiler()
+	if err != nil {
+		return nil, err
+	}
+	engine, err := sandbox.Open(sandbox.Options{Cores: guestCores(), Directory: derived, Compiler: compile, Idle: idleTime, Now: now})
 	if err != nil {
 		return nil, err
 	}

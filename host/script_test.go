@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,15 @@ import (
 	"spore/host/internal/testmodule"
 )
 
+// compilerLost is a variable with the last words of every process that is to compile.
+const compilerLost = "SPORE_TEST_COMPILER_LOST"
+
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == compileVerb { // a host in a test starts its own program
+		if words, lost := os.LookupEnv(compilerLost); lost {
+			fmt.Fprintln(os.Stderr, words)
+			os.Exit(1)
+		}
 		main()
 	}
 	testscript.Main(m, map[string]func(){"spore": main, "attack": attackMain, "ask": askMain})
