@@ -231,3 +231,37 @@ func TestM7ASkeletonIsNeverRun(t *testing.T) {
 		})
 	})
 }
+
+// TestM7ADirectoryThatOthersWriteIsRefused: who can write there can have the host run
+// machine code.
+func TestM7ADirectoryThatOthersWriteIsRefused(t *testing.T) {
+	stranger := os.Geteuid() + 1
+	for _, name := range []string{".", "modules", "code", "images"} {
+		for change, want := range map[string]struct {
+			do  func(path string) error
+			err string // "" where the directory is accepted
+		}{
+			"everybody may write":      {func(path string) error { return os.Chmod(path, 0o703) }, "everybody may write to "},
+			"and remove their own":     {func(path string) error { return os.Chmod(path, 0o777|fs.ModeSticky) }, "everybody may write to "},
+			"everybody may read":       {func(path string) error { return os.Chmod(path, 0o755) }, ""},
+			"the group may write":      {func(path string) error { return os.Chmod(path, 0o770) }, ""},
+			"it belongs to a stranger": {func(path string) error { return os.Chown(path, stranger, -1) }, fmt.Sprintf("another user (uid %d) may write to ", stranger)},
+		} {
+			t.Run(name+", "+change, func(t *testing.T) {
+				dir := t.TempDir()
+				path := filepath.Join(dir, name)
+				require.NoError(t, os.MkdirAll(path, 0o700))
+				if err := want.do(path); err != nil {
+					t.Skip(err) // only root gives directories away
+				}
+				_, err := sandbox.Open(sandbox.Options{Directory: dir})
+				if want.err == "" {
+					require.NoError(t, err)
+					return
+				}
+				require.ErrorContains(t, err, want.err+path)
+				require.ErrorContains(t, err, "which is made again")
+			})
+		}
+	}
+}

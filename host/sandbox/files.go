@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -27,12 +29,34 @@ func openFiles(dir string) (files, error) {
 		return files{}, err
 	}
 	f := files{filepath.Join(dir, "modules"), filepath.Join(dir, "code"), filepath.Join(dir, "images")}
-	for _, d := range []string{f.modules, f.code, f.images} {
+	for _, d := range []string{dir, f.modules, f.code, f.images} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
+			return files{}, err
+		}
+		if err := checkWriters(d); err != nil {
 			return files{}, err
 		}
 	}
 	return f, nil
+}
+
+// checkWriters refuses a directory that somebody else has made, or opened to
+// everybody: who can write to it can have the host run any code, because digests are
+// no signatures. Root can do that anyway, and that a group may write is
+// somebody's intention (as with an fsGroup of Kubernetes).
+func checkWriters(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&0o002 != 0 {
+		return fmt.Errorf("everybody may write to %s, and have the host run any code; delete what is in it, which is made again, and then chmod o-w it", dir)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("another user (uid %d) may write to %s, and have the host run any code; run spore as that user, or delete it, which is made again", stat.Uid, dir)
+	}
+	return nil
 }
 
 // writeFile replaces the file at path as a whole or not at all.
