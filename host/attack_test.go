@@ -13,10 +13,13 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,8 +214,8 @@ func TestM6RenamesAndLinks(t *testing.T) {
 	}, 2)
 }
 
-// TestM6AModuleThatIsGone: a file that is deleted, is something else, or cannot be
-// read leaves what serves as it is, and counts again when it is back.
+// TestM6AModuleThatIsGone: a file that is deleted, or is something else, leaves what
+// serves as it is, and counts again when it is back.
 func TestM6AModuleThatIsGone(t *testing.T) {
 	t.Parallel()
 	h, file, swaps := m6(t)
@@ -230,16 +233,68 @@ func TestM6AModuleThatIsGone(t *testing.T) {
 		require.NoError(t, os.Remove(file))
 		require.NoError(t, os.WriteFile(file, wasm, 0o600))
 	}, 1)
-	if os.Geteuid() == 0 {
-		return // root reads everything
+}
+
+// TestM6AModuleThatMayNotBeRead: what serves goes on without the permission to read the
+// module's file, which is deployed when there is one.
+func TestM6AModuleThatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, helloFile)
+	place := func(n int, mode fs.FileMode) (file, greeting string) {
+		wasm, greeting := variant(t, n)
+		file = filepath.Join(dir, "hello.wasm")
+		require.NoError(t, os.WriteFile(file+".new", wasm, mode))
+		require.NoError(t, os.Rename(file+".new", file))
+		return file, greeting
 	}
-	swaps(func(wasm []byte) {
-		require.NoError(t, os.Rename(file, file+".old"))
-		require.NoError(t, os.WriteFile(file, wasm, 0o000))
-		refused = len(h.logged("goes on", refused+1))
-		require.NoError(t, os.Remove(file))
-		require.NoError(t, os.WriteFile(file, wasm, 0o600))
-	}, 1)
+	_, before := place(0, 0o644)
+	h := startUnprivileged(t, dir)
+	require.Equal(t, before, h.get("/").body)
+	file, after := place(1, 0)
+	h.logged("goes on", 1)
+	require.Equal(t, before, h.get("/").body)
+	require.NoError(t, os.Chmod(file, 0o644))
+	h.logged("live", 2)
+	require.Equal(t, after, h.get("/").body)
+}
+
+// startUnprivileged serves dir by a process of its own until the test ends: as nobody
+// where this one is root's, because root reads everything.
+func startUnprivileged(t *testing.T, dir string) *testHost {
+	t.Helper()
+	h := &testHost{t: t, dir: dir}
+	cmd := exec.Command("spore", "serve", "--config", filepath.Join(dir, "functions.toml"))
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		self, err := os.Executable()
+		require.NoError(t, err)
+		program, err := os.ReadFile(self)
+		require.NoError(t, err)
+		cmd.Path = filepath.Join(dir, "spore") // the test's own lies where only root may look
+		require.NoError(t, os.WriteFile(cmd.Path, program, 0o755))
+		require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+		require.NoError(t, os.Chmod(filepath.Join(dir, "functions.toml"), 0o644))
+		data := filepath.Join(dir, "data")
+		require.NoError(t, os.Remove(filepath.Join(data, "derived"))) // it is root's
+		require.NoError(t, os.Chown(data, nobody, nobody))
+	}
+	cmd.Stdout, cmd.Stderr = &h.out, &h.logs
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM), "the process has ended: %s", &h.logs)
+		require.NoError(t, <-ended)
+	})
+	listens := regexp.MustCompile(`spore serves (http://\S+)`)
+	require.Eventually(t, func() bool {
+		if m := listens.FindStringSubmatch(h.out.String()); m != nil {
+			h.url = m[1]
+		}
+		return h.url != ""
+	}, time.Minute, 10*time.Millisecond, "%s", &h.logs)
+	return h
 }
 
 // TestG15ASlowReaderGetsItsAnswer reads a large answer slowly, while the instance

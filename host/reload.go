@@ -33,6 +33,7 @@ type watcher struct {
 	errors <-chan error
 	files  map[string]bool // that matter, and what is on the way to them; the paths of their directories have no links in them
 	dirs   map[string]bool // directories of which every Go file matters, likewise
+	wrong  bool            // the last look at them failed, and permissions may have been why
 	log    *slog.Logger
 }
 
@@ -204,7 +205,7 @@ func (w *ways) follow(path string) string {
 }
 
 func (w *watcher) matters(ev fsnotify.Event) bool {
-	if ev.Op == fsnotify.Chmod {
+	if ev.Op == fsnotify.Chmod && !w.wrong {
 		return false
 	}
 	return w.files[ev.Name] || w.dirs[filepath.Dir(ev.Name)] && filepath.Ext(ev.Name) == ".go"

@@ -290,6 +290,24 @@ func TestAHangUpDuringTheFirstDeployIsALookAfterIt(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 }
 
+// TestPermissionsCountWhileSomethingIsWrong: a file that could not be read may be
+// readable now. Otherwise they change nothing about it.
+func TestPermissionsCountWhileSomethingIsWrong(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, oneModule)
+	writeModule(t, dir, 0)
+	w, cfg := openWatcher(t, dir)
+	w.begin(cfg)
+	chmod := fsnotify.Event{Name: filepath.Join(newWays().follow(dir), "modules/hello.wasm"), Op: fsnotify.Chmod}
+	require.False(t, w.matters(chmod))
+	w.wrong = true
+	require.True(t, w.matters(chmod))
+	require.NoError(t, os.Chmod(filepath.Join(dir, "modules/hello.wasm"), 0o644))
+	require.True(t, w.wait(soon(t)))
+	require.NoError(t, os.Chmod(filepath.Join(dir, "modules"), 0o755))
+	require.True(t, w.wait(soon(t)))
+}
+
 func TestAFileBesideGoModIsNoChange(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t, probe)

@@ -192,30 +192,31 @@ func (s *server) reloadOnChange(ctx context.Context) {
 		if !fresh && !s.watcher.wait(ctx) || ctx.Err() != nil {
 			return
 		}
-		s.reload(ctx)
+		s.watcher.wrong = !s.reload(ctx)
 	}
 }
 
 // reload deploys the configuration as the files are now. What is wrong leaves
 // what serves as it is, and is logged.
-func (s *server) reload(ctx context.Context) {
+func (s *server) reload(ctx context.Context) (ok bool) {
 	start := time.Now()
 	cfg, err := config.Load(s.cfg.Path)
 	if err != nil {
 		s.log.Error("functions.toml not reloaded; what served goes on", "error", err.Error())
-		return
+		return false
 	}
 	if cfg.Host != s.cfg.Host {
 		s.log.Warn("changes under [host] take effect after a restart")
 		cfg.Host = s.cfg.Host
 	}
 	s.cfg = cfg
-	if err := s.deploy(ctx, cfg); err == nil {
+	if err = s.deploy(ctx, cfg); err == nil {
 		s.log.Info("reloaded", "functions", len(cfg.Functions), "took", time.Since(start).Round(time.Millisecond).String())
 	} else if ctx.Err() == nil {
 		s.log.Error("not deployed; the old version goes on", "error", err.Error())
 	}
 	s.collect()
+	return err == nil
 }
 
 // collect removes derived files that nothing uses any more.
