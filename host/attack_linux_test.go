@@ -4,10 +4,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestM4AHostThatCannotCompileInAnotherProcessDoesNotStart hides /proc, from which a
@@ -28,4 +30,23 @@ func TestM4AHostThatCannotCompileInAnotherProcessDoesNotStart(t *testing.T) {
 	}
 	require.Error(t, err, "%s", out)
 	require.Contains(t, string(out), "spore: find spore's own file")
+}
+
+// TestS6AHostLeavesNoCoreDump starts a host where the limit on core dumps is as high as
+// it may be.
+func TestS6AHostLeavesNoCoreDump(t *testing.T) {
+	var before unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_CORE, &before))
+	if before.Max == 0 {
+		t.Skip("nothing started here could leave one")
+	}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: before.Max, Max: before.Max}))
+	t.Cleanup(func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_CORE, &before)) })
+	dir := newDir(t, "")
+	startProcess(t, dir)
+	holder, err := os.ReadFile(filepath.Join(dir, "data", "lock"))
+	require.NoError(t, err)
+	limits, err := os.ReadFile(filepath.Join("/proc", strings.TrimPrefix(strings.TrimSpace(string(holder)), "process "), "limits"))
+	require.NoError(t, err)
+	require.Regexp(t, `Max core file size +0 +0 +bytes`, string(limits))
 }

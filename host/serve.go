@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"spore/host/config"
 	"spore/host/function"
@@ -42,6 +43,9 @@ func newServe() *cobra.Command {
 			path, err := cmd.Flags().GetString("config")
 			if err != nil {
 				return err
+			}
+			if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil { // secrets are in memory, and would be in the dump
+				return fmt.Errorf("switch core dumps off: %w", err)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
