@@ -122,6 +122,8 @@ func TestS7TheReadmeSaysWhatIsNotKeptApart(t *testing.T) {
 	text := strings.Join(strings.Fields(string(readme)), " ")
 	require.Contains(t, text, "One host process is one trust domain.")
 	require.Contains(t, text, "not against side channels of the CPU")
+	require.Contains(t, text, "tenants who do not trust each other get a host each.")
+	require.Contains(t, text, "clocks are exact to the nanosecond")
 }
 
 // TestG12NothingAGuestLogsSteersATerminal logs characters that terminals obey, in
