@@ -44,7 +44,7 @@ func newServe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil { // secrets are in memory, and would be in the dump
+			if err := dumpNothing(); err != nil {
 				return fmt.Errorf("switch core dumps off: %w", err)
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
@@ -81,6 +81,19 @@ type serveOptions struct {
 	attached  bool      // another program's child, which takes no notice of changes
 	out, logs io.Writer // for people, and for the log
 	now       func() time.Time
+}
+
+// dumpNothing switches core dumps off: secrets are in memory. A limit of one byte has no
+// room for any dump, and tells Linux not to send one through a pipe either, for which
+// zero is no limit (core(5), and limit == 1 in fs/coredump.c).
+func dumpNothing() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return err
+	}
+	limit.Max = min(limit.Max, 1)
+	limit.Cur = limit.Max
+	return unix.Setrlimit(unix.RLIMIT_CORE, &limit)
 }
 
 // serve runs until ctx ends.
