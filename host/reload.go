@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -34,6 +36,7 @@ type watcher struct {
 	files  map[string]bool // that matter, and what is on the way to them; the paths of their directories have no links in them
 	dirs   map[string]bool // directories of which every Go file matters, likewise
 	wrong  bool            // the last look at them failed, and permissions may have been why
+	wanted map[string]bool // directories that should be watched, and whether it is worth a line when one is not
 	log    *slog.Logger
 }
 
@@ -131,39 +134,53 @@ func named(cfg *config.Config) (files, dirs map[string]bool) {
 // the links to them, so the directories above are watched for that.
 func (w *watcher) sync(files, dirs map[string]bool) (fresh bool) {
 	found := newWays()
-	w.dirs = map[string]bool{}
-	wanted := map[string]bool{} // and what is wrong is worth a line
+	w.dirs, w.wanted = map[string]bool{}, map[string]bool{}
 	for dir := range dirs {
 		dir = found.follow(dir)
-		w.dirs[dir], wanted[dir] = true, true
+		w.dirs[dir], w.wanted[dir] = true, true
 	}
 	for file := range files {
-		wanted[filepath.Dir(found.follow(file))] = true
+		w.wanted[filepath.Dir(found.follow(file))] = true
 	}
 	w.files = found.entries
 	if watchWays {
 		for entry := range found.entries {
-			if above := filepath.Dir(entry); !wanted[above] {
-				wanted[above] = false
+			if above := filepath.Dir(entry); !w.wanted[above] {
+				w.wanted[above] = false
 			}
 		}
 	}
+	return w.watch()
+}
+
+// errTwoNames is why a directory is not watched that the kernel knows already.
+var errTwoNames = errors.New("it is watched under another name, as where it is mounted twice")
+
+// watch makes the wanted directories the kernel's watches, and reports whether one was
+// not among them before.
+func (w *watcher) watch() (fresh bool) {
 	watched := map[string]bool{}
 	for _, dir := range w.fs.WatchList() {
-		_, watched[dir] = wanted[dir]
+		_, watched[dir] = w.wanted[dir]
 		if !watched[dir] {
 			_ = w.fs.Remove(dir) // it may be gone, which is why it is not wanted
 		}
 	}
-	for dir, needed := range wanted {
+	missing := map[string]error{}
+	for _, dir := range slices.Sorted(maps.Keys(w.wanted)) { // those above first: then one below that comes late is an event
 		if watched[dir] {
 			continue
 		}
-		err := w.fs.Add(dir)
-		if needed && err != nil && !(watchWays && errors.Is(err, fs.ErrNotExist)) { // one that is not there yet will be noticed
+		missing[dir] = cmp.Or(w.fs.Add(dir), errTwoNames)
+	}
+	for _, dir := range w.fs.WatchList() { // the kernel may have added nothing
+		fresh = fresh || missing[dir] != nil
+		delete(missing, dir)
+	}
+	for dir, err := range missing {
+		if w.wanted[dir] && !(watchWays && errors.Is(err, fs.ErrNotExist)) { // one that is not there yet will be noticed
 			w.log.Warn("changes here are not noticed; send SIGHUP after them", "directory", dir, "error", err.Error())
 		}
-		fresh = fresh || needed && err == nil
 	}
 	return fresh
 }
@@ -174,34 +191,48 @@ const watchWays = runtime.GOOS == "linux"
 
 // ways finds out what the kernel goes through to get to files.
 type ways struct {
-	real    map[string]string // of paths: without links
-	entries map[string]bool   // of real directories: names that stood on the way
+	entries map[string]bool   // of directories without links in their paths: names that stood on the way
+	leads   map[string]string // of entries: the path without links
 }
 
-func newWays() *ways { return &ways{map[string]string{}, map[string]bool{}} }
+func newWays() *ways { return &ways{map[string]bool{}, map[string]string{}} }
 
 // follow returns the absolute path without links, as far as there is one.
 func (w *ways) follow(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	above := filepath.Dir(path)
-	if above == path {
-		return path
+	return w.walk("/", path)
+}
+
+// walk goes from a directory without links in its path to where path leads, name by name:
+// what is above a link's end is not what is above the link.
+func (w *ways) walk(dir, path string) string {
+	if filepath.IsAbs(path) {
+		dir = "/"
 	}
-	if real, ok := w.real[path]; ok { // ten thousand files may share a directory
-		return real
-	}
-	entry := filepath.Join(w.follow(above), filepath.Base(path))
-	w.entries[entry] = true
-	w.real[path] = entry // also for links that go in a circle
-	if link, err := os.Readlink(entry); err == nil {
-		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(entry), link)
+	for name := range strings.SplitSeq(path, "/") {
+		switch name {
+		case "", ".":
+		case "..":
+			dir = filepath.Dir(dir)
+		default:
+			dir = w.step(filepath.Join(dir, name))
 		}
-		w.real[path] = w.follow(link)
 	}
-	return w.real[path]
+	return dir
+}
+
+// step returns where one entry leads. Ten thousand files may share a directory.
+func (w *ways) step(entry string) string {
+	if w.entries[entry] {
+		return w.leads[entry]
+	}
+	w.entries[entry], w.leads[entry] = true, entry // also for links that go in a circle
+	if link, err := os.Readlink(entry); err == nil {
+		w.leads[entry] = w.walk(filepath.Dir(entry), link)
+	}
+	return w.leads[entry]
 }
 
 func (w *watcher) matters(ev fsnotify.Event) bool {
@@ -212,14 +243,14 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 }
 
 // forget ends the watches of a directory that has been replaced, and of all below: the
-// kernel's are of what was there before.
+// kernel's are of what was there before. It need not have been watched itself, where the
+// host may not read it.
 func (w *watcher) forget(gone string) {
-	list := w.fs.WatchList()
-	if !slices.Contains(list, gone) {
+	if _, ok := w.wanted[gone]; !ok {
 		return
 	}
-	for _, dir := range list {
-		if dir == gone || strings.HasPrefix(dir, gone+string(filepath.Separator)) {
+	for _, dir := range w.fs.WatchList() {
+		if dir == gone || strings.HasPrefix(dir, gone+"/") {
 			_ = w.fs.Remove(dir)
 		}
 	}

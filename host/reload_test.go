@@ -246,6 +246,86 @@ func TestDirectoriesThatAreReplacedAreWatched(t *testing.T) {
 	}
 }
 
+// TestADirectoryThatIsRenamedDuringAReload is, for the kernel, still the one with the old
+// name when the host comes to the new one, because nobody has read the events.
+func TestADirectoryThatIsRenamedDuringAReload(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, "[function.now]\nmodule = \"now/a.wasm\"\n[function.before]\nmodule = \"before/a.wasm\"\n")
+	fill := func(name string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "a.wasm"), nil, 0o600))
+	}
+	fill("now")
+	fill("before")
+	w, cfg := openWatcher(t, dir)
+	w.begin(cfg)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "before")))
+	require.True(t, w.wait(soon(t)))
+	require.NoError(t, os.Rename(filepath.Join(dir, "now"), filepath.Join(dir, "before")))
+	fill("now")
+	w.follow(t.Context(), cfg)
+	require.False(t, w.follow(t.Context(), cfg), "a host that finds something to be watched each time looks for ever")
+	require.True(t, w.wait(soon(t)))
+	require.True(t, w.follow(t.Context(), cfg))
+	require.False(t, w.follow(t.Context(), cfg))
+	for _, name := range []string{"now", "before"} {
+		fill(name)
+		require.True(t, w.wait(soon(t)))
+	}
+}
+
+// TestADirectoryThatIsReplacedBelowOneThatIsNotWatched has a directory on the way that
+// the host may enter and not read, and then one above it of that kind.
+func TestADirectoryThatIsReplacedBelowOneThatIsNotWatched(t *testing.T) {
+	t.Parallel()
+	if !watchWays {
+		t.Skip("directories above a file are not watched here")
+	}
+	for _, unread := range []string{"app", "."} {
+		t.Run(unread, func(t *testing.T) {
+			t.Parallel()
+			dir := newWays().follow(newDir(t, "[function.hello]\nmodule = \"app/m/a.wasm\"\n"))
+			fill := func() {
+				require.NoError(t, os.MkdirAll(dir+"/app/m", 0o700))
+				require.NoError(t, os.WriteFile(dir+"/app/m/a.wasm", nil, 0o600))
+			}
+			fill()
+			w, cfg := openWatcher(t, dir)
+			w.begin(cfg)
+			require.NoError(t, w.fs.Remove(filepath.Join(dir, unread)))
+			require.NoError(t, os.Rename(dir+"/app", dir+"/old"))
+			fill()
+			require.True(t, w.wait(soon(t)))
+			require.True(t, w.follow(t.Context(), cfg))
+			fill()
+			require.True(t, w.wait(soon(t)))
+		})
+	}
+}
+
+// TestWaysAreTheKernels: above a link's end is not above the link.
+func TestWaysAreTheKernels(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "far/away/versions"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "far/away/app"), 0o700))
+	for name, link := range map[string]string{
+		"link": "far/away/versions", "beside": "link/../app", "rooted": filepath.Join(dir, "link") + "/.././app/", "here": ".", "up": "here/here/far/..//beside",
+	} {
+		require.NoError(t, os.Symlink(link, filepath.Join(dir, name)))
+	}
+	for _, path := range []string{"link", "beside", "rooted", "here", "up", "up/m.wasm", "far/away"} {
+		path = filepath.Join(dir, path)
+		want, err := filepath.EvalSymlinks(filepath.Dir(path))
+		require.NoError(t, err)
+		want = filepath.Join(want, filepath.Base(path))
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			want = real
+		}
+		require.Equal(t, want, newWays().follow(path))
+	}
+}
+
 func TestLinksInACircleEnd(t *testing.T) {
 	t.Parallel()
 	dir := newWays().follow(t.TempDir())
