@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
+	"spore/host/sandbox"
 )
 
 // TestG11AFunctionHasALogBudgetASecond: however many events it logs in, and other
@@ -44,4 +45,14 @@ func TestG11AFunctionHasALogBudgetASecond(t *testing.T) {
 		require.Equal(t, passed+10, strings.Count(log.String(), "nnn\""))
 		require.Equal(t, 1, strings.Count(log.String(), "truncated"))
 	})
+}
+
+// TestG11EmptyAttributesUseTheLogBudgetToo: each is a part of a line, and a record may have
+// a thousand.
+func TestG11EmptyAttributesUseTheLogBudgetToo(t *testing.T) {
+	var log buffer
+	h := &host{log: slog.New(slog.NewJSONHandler(&log, nil))}
+	rec := abi.LogRecord{Message: "m", Attrs: make(abi.Pairs, abi.MaxPairs)}
+	h.guestLog("f", func() int { return 1 })("r", rec)
+	require.Less(t, len(log.String()), 2*sandbox.LogSize(&rec))
 }

@@ -12,6 +12,7 @@ const (
 	maxLogBytes  = 64 << 10 // per event, attacks.md G11; the rest is counted and dropped
 	maxLineBytes = 8 << 10
 	recordBytes  = 64       // what a record costs beside its text: the host adds time, level and request id
+	attrBytes    = 6        // what an attribute does: quotes, colon and comma
 	maxTailBytes = 64 << 10 // of stderr kept to find its last message in
 	maxSaidBytes = 2 << 10
 )
@@ -73,7 +74,7 @@ func (o *output) record(r *run, rec abi.LogRecord) {
 func LogSize(rec *abi.LogRecord) int {
 	size := recordBytes + len(rec.Message)
 	for _, a := range rec.Attrs {
-		size += len(a.Name) + len(a.Value)
+		size += attrBytes + len(a.Name) + len(a.Value)
 	}
 	return size
 }
