@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"spore/abi"
@@ -167,8 +168,8 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 		return nil, h.refused(spec, err)
 	}
 	start := time.Now()
-	var number int // 0, as the log has it, until the version is published
-	img, err := h.image(ctx, code, h.settings(spec, samples, kv, func() int { return number }))
+	var number atomic.Int64 // 0, as the log has it, until the version is published
+	img, err := h.image(ctx, code, h.settings(spec, samples, kv, func() int { return int(number.Load()) }))
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
@@ -179,12 +180,12 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 		}
 	}
 	v, _ := h.registry.Publish(spec.Name, digest, h.now())
-	number = v.Number
-	h.log.Info("prepared", "function", spec.Name, "version", number, "took", time.Since(start).Round(time.Millisecond).String())
+	number.Store(int64(v.Number))
+	h.log.Info("prepared", "function", spec.Name, "version", v.Number, "took", time.Since(start).Round(time.Millisecond).String())
 	if note := img.Note(); note != "" {
-		h.log.Warn(note, "function", spec.Name, "version", number)
+		h.log.Warn(note, "function", spec.Name, "version", v.Number)
 	}
-	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: number}, Image: img, Limits: spec.Limits}
+	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: v.Number}, Image: img, Limits: spec.Limits}
 	return &deployed{*spec, digest, live}, nil
 }
 

@@ -141,7 +141,7 @@ func (r *run) unpin() {
 	r.img.engine.cores.give(&r.img.cores)
 }
 
-// endStretch takes the second readings, and returns the time.
+// endStretch takes the readings at the end of a stretch, and returns the time.
 func (r *run) endStretch() int64 {
 	t := &r.thread
 	now := r.img.engine.elapsed()
