@@ -127,8 +127,11 @@ func (inst *instance) initialise(ctx context.Context) error {
 	r.pin()
 	defer r.unpin()
 	if start := inst.mod.ExportedFunction(wasmbin.StartExport); start != nil {
-		if err := r.enter(start, nil); err != nil {
-			return err
+		switch err := r.enter(start, nil); {
+		case errors.Is(err, errFrozen): // main would never run
+			return &function.Error{Kind: abi.OutOfOrder, Op: "initialise", Err: errors.New("the module's start function asked for a request; only " + abi.ExportStart + " or " + abi.ExportInitialize + " may")}
+		case err != nil:
+			return img.settings.uninitialised(err)
 		}
 	}
 	if inst.res.snapshot.Command {
@@ -145,8 +148,15 @@ func (inst *instance) initialise(ctx context.Context) error {
 		return nil
 	case err == nil:
 		return &function.Error{Kind: abi.NoAnswer, Op: "initialise", Err: errors.New("main returned without asking for a request; end main with guest.Start(handler)")}
-	case function.KindOf(err) == abi.Deadline:
-		return &function.Error{Kind: abi.Deadline, Op: "initialise", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", img.settings.InitTimeout.Round(time.Millisecond))}
 	}
-	return err
+	return img.settings.uninitialised(err)
+}
+
+// uninitialised adds to the error of an initialisation what the author can do when it
+// took too long.
+func (s *Settings) uninitialised(err error) error {
+	if function.KindOf(err) != abi.Deadline {
+		return err
+	}
+	return &function.Error{Kind: abi.Deadline, Op: "initialise", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", s.InitTimeout.Round(time.Millisecond))}
 }

@@ -15,6 +15,8 @@ type handmade struct {
 	init     []step // before get_next_request; the call that freezes is added
 	serve    []step
 	warm     []step // export spore_warm, which does this; nil for no export
+	random   []step // export spore_random, which does this and returns the i64 it leaves; nil for no export
+	start    []step // start section: a function that does this; nil for none
 	data     map[uint32][]byte
 	globals  [][]byte          // items of the global section
 	imports  [][]byte          // further items of the import section, none of them functions
@@ -23,7 +25,6 @@ type handmade struct {
 	min      byte              // pages of memory to begin with; one when zero
 	locals   int               // i32s of spore_serve
 	copies   int               // further functions like spore_serve
-	random   int32             // export spore_random, which returns this; 0 for no export
 	noInit   bool              // main returns without asking for a request
 	names    map[string]string // import names to use instead
 	types    map[string]string // parameters of imports to use instead
@@ -55,6 +56,9 @@ func store(at, v int32) step {
 	return step{code: []byte{0x36, 2, 0}, args: []int32{at, v}, want: noResult}
 }
 
+// draw is the end of a spore_random: the number it returns.
+func draw(v int32) step { return raw(cat([]byte{0x42}, sleb(v))...) }
+
 // fill overwrites size bytes of memory.
 func fill(at, v, size int32) step {
 	return step{code: []byte{0xfc, 0x0b, 0}, args: []int32{at, v, size}, want: noResult}
@@ -74,7 +78,7 @@ var imports = []hostFunc{
 
 func (m handmade) functions() []hostFunc {
 	list := slices.Clone(imports)
-	for _, s := range slices.Concat(m.init, m.serve, m.warm) {
+	for _, s := range slices.Concat(m.start, m.init, m.serve, m.warm, m.random) {
 		f := hostFunc{s.fn, wasi[s.fn]}
 		if _, ok := wasi[s.fn]; ok && !slices.Contains(list, f) {
 			list = append(list, f)
@@ -207,7 +211,7 @@ func (m handmade) importSection() (types, items [][]byte) {
 
 func (m handmade) exportSection(first int) (items [][]byte) {
 	exports := map[string]string{abi.ExportMemory: "memory", abi.ExportStart: "start", abi.ExportServe: "serve"}
-	if m.random != 0 {
+	if m.random != nil {
 		exports[abi.ExportRandom] = "random"
 	}
 	if m.warm != nil {
@@ -239,23 +243,31 @@ func (m handmade) bytes() []byte {
 	types, ims := m.importSection()
 	first := len(m.functions())
 	types = append(types, []byte{0x60, 0, 0}, []byte{0x60, 0, 1, 0x7e}) // first: nothing; first+1: () -> i64
-	start := m.code(m.init)
+	main := m.code(m.init)
 	if !m.noInit {
-		start = append(start, m.code([]step{call(abi.ImportGetNextRequest, anyResult, 0, 0)})...)
+		main = append(main, m.code([]step{call(abi.ImportGetNextRequest, anyResult, 0, 0)})...)
 	}
 	body := func(code []byte) []byte { return sized(cat([]byte{0}, code, []byte{0x0b})) }
 	serve := sized(cat([]byte{1}, leb(m.locals), []byte{0x7f}, m.code(m.serve), []byte{0x0b}))
-	random := cat([]byte{0x42}, sleb(m.random)) // i64.const
+	random := m.code(m.random)
+	if m.random == nil {
+		random = m.code([]step{draw(0)})
+	}
+	var startSection []byte
+	if m.start != nil {
+		startSection = section(8, leb(first+4))
+	}
 	return cat([]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vec(types...)),
 		section(2, vec(ims...)),
-		section(3, vec(append([][]byte{leb(first), leb(first), leb(first + 1), leb(first)}, slices.Repeat([][]byte{leb(first)}, m.copies)...)...)),
+		section(3, vec(append([][]byte{leb(first), leb(first), leb(first + 1), leb(first), leb(first)}, slices.Repeat([][]byte{leb(first)}, m.copies)...)...)),
 		optional(4, m.table),
 		section(5, []byte{1, 0, max(1, m.min)}),
 		section(6, vec(m.globals...)),
 		section(7, vec(m.exportSection(first)...)),
+		startSection,
 		optional(9, m.elements),
-		section(10, vec(append([][]byte{body(start), serve, body(random), body(m.code(m.warm))}, slices.Repeat([][]byte{serve}, m.copies)...)...)),
+		section(10, vec(append([][]byte{body(main), serve, body(random), body(m.code(m.warm)), body(m.code(m.start))}, slices.Repeat([][]byte{serve}, m.copies)...)...)),
 		section(11, vec(m.dataSection()...)))
 }
 

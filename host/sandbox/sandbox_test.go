@@ -337,7 +337,7 @@ func TestEqualDrawsMeanNoSharedSnapshot(t *testing.T) {
 	s := capable()
 	s.Log = func(string, abi.LogRecord) { inits.Add(1) }
 	logs := call(abi.ImportLog, 0, logAt, int32(len(logFrame)))
-	guest := handmade{random: 42, init: []step{logs}, serve: []step{take(anyResult), respond()}}
+	guest := handmade{random: []step{draw(42)}, init: []step{logs}, serve: []step{take(anyResult), respond()}}
 	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), guest.bytes(), s)
 	require.NoError(t, err)
 	defer img.Close()
