@@ -176,6 +176,11 @@ func TestM2HostileModules(t *testing.T) {
 	body := func(instructions ...[]byte) []byte {
 		return module(voidType, oneFunc, oneMemory, bodies(append(append([]byte{0}, slices.Concat(instructions...)...), 0x0b)))
 	}
+	table := section(4, append([]byte{1, 0x70, 0}, leb(2_000_000)...)...)
+	segments := func(n, elements int) []byte {
+		segment := slices.Concat([]byte{0, 0x41, 0, 0x0b}, leb(uint64(elements)), make([]byte, elements))
+		return vec(9, n, bytes.Repeat(segment, n)...)
+	}
 	local := func(n uint64) []byte { return append(append([]byte{1}, leb(n)...), 0x7f, 0x0b) }
 	for title, tc := range map[string]struct {
 		wasm []byte
@@ -199,8 +204,11 @@ func TestM2HostileModules(t *testing.T) {
 		"100,000 parameters":                {module(vec(1, 1, append(append([]byte{0x60}, leb(100_000)...), append(repeat(100_000, 0x7f), 0)...)...), oneMemory), "100000 parameters; spore accepts 1000"},
 		"100,000 results":                   {module(vec(1, 1, append(append([]byte{0x60, 0}, leb(100_000)...), repeat(100_000, 0x7f)...)...), oneMemory), "100000 results; spore accepts 1000"},
 		"10,000 types of 1,000 parameters":  {module(vec(1, 10_000, bytes.Repeat(slices.Concat([]byte{0x60}, leb(1000), repeat(1000, 0x7f), []byte{0}), 10_000)...), oneMemory), "in all types together"},
-		"1,000,000 types":                   {module(vec(1, 1_000_000, repeat(1_000_000, 0x60, 0, 0)...), oneMemory), "1000000 types; spore accepts 100000"},
-		"100,000 types":                     {module(vec(1, 100_000, repeat(100_000, 0x60, 0, 0)...), oneMemory), ""},
+		"1,000,000 types":                   {module(vec(1, 1_000_000, repeat(1_000_000, 0x60, 0, 0)...), oneMemory), "1000000 types; spore accepts 20000"},
+		"20,000 types":                      {module(vec(1, 20_000, repeat(20_000, 0x60, 0, 0)...), oneMemory), ""},
+		"200,000 elements":                  {module(voidType, oneFunc, table, oneMemory, segments(2, 100_000), code()), ""},
+		"200,002 elements":                  {module(voidType, oneFunc, table, oneMemory, segments(2, 100_001), code()), "over 200000 elements in all segments together"},
+		"6,400,000 elements":                {module(voidType, oneFunc, table, oneMemory, segments(32, 200_000), code()), "over 200000 elements in all segments together"},
 		"1,000,000 globals":                 {module(oneMemory, vec(6, 1_000_000, repeat(1_000_000, 0x7f, 0, 0x41, 0, 0x0b)...)), "1000000 globals; spore accepts 10000"},
 		"1,000,000 exports":                 {module(oneMemory, vec(7, 1_000_000, exports(1_000_000)...)), "1000000 exports; spore accepts 1000"},
 		"1,000,000 imports":                 {module(voidType, vec(2, 1_000_000, make([]byte, 4_000_000)...), oneMemory), "1000000 imports; spore accepts 1000"},

@@ -7,7 +7,7 @@ package wasmbin
 // because of this limit, and its functions nest deeply.
 const (
 	maxModuleBytes   = 64 << 20
-	maxTypes         = 100_000
+	maxTypes         = 20_000
 	maxFunctions     = 200_000
 	maxImports       = 1_000
 	maxExports       = 1_000
@@ -16,11 +16,11 @@ const (
 	minTableMax      = 10_000 // a table without a maximum gets this one, or its minimum
 	maxSegments      = 100_000
 	maxParams        = 1_000
-	maxAllParams     = 1_000_000 // and results, of all types together
+	maxAllParams     = 100_000 // and results, of all types together
 	maxLocals        = 50_000
 	maxAllLocals     = 5_000_000 // the compiler's time and memory go with their sum
 	maxFunctionBytes = 7_654_321
-	maxElements      = maxTableEntries
+	maxElements      = maxFunctions // of all segments together
 
 	// maxNameBytes is a hundredth of what other engines take: names of imports and
 	// exports find their way into messages, up to two thousand of them into one.

@@ -83,6 +83,7 @@ type rewriter struct {
 	setBy    []int       // by local: the last function, from 1, that was seen to set it
 	hasBulk  bool        // there is a bulk instruction
 	locals   []ValueType // of the function that is scanned
+	filled   int         // elements of all segments so far
 	own      []ownFunction
 }
 
@@ -288,6 +289,9 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 		b = append(b, r.byte()) // element kind or reference type
 	}
 	n := r.count(maxElements, "elements")
+	if w.filled += n; w.filled > maxElements {
+		r.fail("over %d elements in all segments together", maxElements)
+	}
 	b = appendU32(b, uint32(n))
 	for range n {
 		if r.err != nil {
