@@ -29,6 +29,73 @@ func zeroFrom(first int32) step {
 		0x23, 0, 0x41, 8, 0x6a, 0x24, 0, 0x0c, 1, 0x0b, 0x0b})...) // address += 8; again
 }
 
+// TestS1UnfinishedLinesStayWithTheirEvent: what an event has written to either stream
+// without a newline is logged under its own id, and is in no error of the next event.
+func TestS1UnfinishedLinesStayWithTheirEvent(t *testing.T) {
+	const which, lines = 0x600, 0x700
+	data := map[uint32][]byte{}
+	write := func(text string) []step {
+		at := uint32(lines + 0x40*len(data))
+		data[at] = oneLine(at, text)
+		stream := int32(1)
+		if strings.HasSuffix(text, "stderr") {
+			stream = 2
+		}
+		return []step{call("fd_write", 0, stream, int32(at), 1, int32(at)+8)}
+	}
+	writes := func(event string) []step {
+		return slices.Concat([]step{take(anyResult)}, write(event+" to stdout"), write(event+" to stderr"))
+	}
+	first, second := writes("first"), append(writes("second"), call(procExit, noResult, 3))
+	for name, tc := range map[string]struct {
+		end  []step
+		want abi.Kind
+	}{
+		"after an answer":            {[]step{respond()}, abi.None},
+		"after an error":             {[]step{failWith()}, abi.GuestError},
+		"after an exit":              {[]step{call(procExit, noResult, 4)}, abi.Exited},
+		"after a trap":               {[]step{raw(0x00)}, abi.Trapped},
+		"after a loop without end":   {[]step{endlessLoop}, abi.Deadline},
+		"after an answer and a loop": {[]step{respond(), endlessLoop}, abi.Deadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var clock atomic.Int64
+			var logs records
+			e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Now: func() time.Time { return time.Unix(0, clock.Load()) }})
+			s := capable()
+			s.Log = logs.take
+			guest := handmade{data: data, serve: []step{call("clock_time_get", 0, 0, 0, which)}}
+			guest.serve = append(guest.serve, when(which, 1, slices.Concat(first, tc.end))...)
+			guest.serve = append(guest.serve, when(which, 2, second)...)
+			img, err := e.Prepare(t.Context(), guest.bytes(), s)
+			require.NoError(t, err)
+			defer img.Close()
+			limit := 10 * time.Second
+			if tc.want == abi.Deadline {
+				limit = 200 * time.Millisecond
+			}
+			serve := func(event int64, id string, limit time.Duration) error {
+				clock.Store(event)
+				_, _, err := ask(t, img, abi.Event{RequestID: id}, limit)
+				return err
+			}
+			for range 3 {
+				err := serve(1, "a", limit)
+				require.Equal(t, tc.want, function.KindOf(err), "%v", err)
+				require.Equal(t, []string{"a 0 first to stdout [{stream stdout}]", "a 0 first to stderr [{stream stderr}]"}, logs.takeAll())
+				err = serve(2, "b", 10*time.Second)
+				require.Equal(t, abi.Exited, function.KindOf(err), "%v", err)
+				require.ErrorContains(t, err, "exited with status 3: second to stderr")
+				require.NotContains(t, err.Error(), "first")
+				require.Equal(t, []string{"b 0 second to stdout [{stream stdout}]", "b 0 second to stderr [{stream stderr}]"}, logs.takeAll())
+			}
+			if tc.want == abi.None {
+				require.NotZero(t, e.Restores().InPlace, "the second event has had the instance of the first")
+			}
+		})
+	}
+}
+
 // TestS2GrownPagesAreZero has guests fill all they can, some of it grown and some
 // of it refused, and others grow by every number of pages and look at them.
 func TestS2GrownPagesAreZero(t *testing.T) {
