@@ -140,7 +140,7 @@ func TestS2GrownPagesAreZero(t *testing.T) {
 // the next ones find.
 func TestS3CancelledGuestsLeaveNothing(t *testing.T) {
 	const mark, guests = 0x6000, 4
-	requests := times(1600, 100_000) / guests
+	requests := times(*cancels, 100_000) / guests
 	quick := handmade{serve: []step{ // a trap if it finds a mark; half of them answer before they spin
 		load(mark, 0), load(memorySize-4, 0), store(mark, 1), store(memorySize-4, 1), take(anyResult),
 		raw(0x41, 0, 0x2d, 0, 0, 0x1a), respond(), raw(0x03, 0x40, 0x0c, 0, 0x0b),
