@@ -239,3 +239,29 @@ type closing struct{ open *atomic.Int64 }
 
 func (closing) Read([]byte) (int, error) { return 0, io.EOF }
 func (c closing) Close() error           { c.open.Add(-1); return nil }
+
+// TestNothingIsGrantedInSporeRandom: a deploy is no request.
+func TestNothingIsGrantedInSporeRandom(t *testing.T) {
+	s := capable()
+	s.HTTP = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+		t.Error("a call was made in a deploy")
+		return abi.HTTPHead{Kind: abi.Denied}, nil
+	}
+	s.Secret = func(string) ([]byte, error) {
+		t.Error("a secret was looked up")
+		return nil, nil
+	}
+	s.KV = func(context.Context, *abi.KVRequest) (abi.KVAnswer, func()) {
+		t.Error("a key was touched")
+		return abi.KVAnswer{}, func() {}
+	}
+	const denied = -4
+	guest := handmade{random: []step{take(anyResult),
+		call(abi.ImportHTTPStart, denied, httpAt, int32(len(httpFrame))),
+		call(abi.ImportKVStart, denied, kvAt, int32(len(kvFrame))),
+		call(abi.ImportSecretGet, denied, nameAt, 5, 0, 99), draw(1)},
+		serve: []step{take(anyResult), respond()}}
+	img, err := openEngine(t, sandbox.Options{Directory: t.TempDir()}).Prepare(t.Context(), guest.bytes(), s)
+	require.NoError(t, err)
+	img.Close()
+}

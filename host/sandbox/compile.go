@@ -43,11 +43,7 @@ func (e *Engine) compiled(ctx context.Context, digest string, m *wasmbin.Module,
 		p, err = e.compileOnce(ctx, key, rewritten)
 	}
 	if err == nil {
-		err = e.files.keepCodeOf(digest, key)
-	}
-	if err != nil && p != nil {
-		e.releaseProgram(p)
-		return nil, err
+		_ = e.files.keepCodeOf(digest, key) // without it the key is found by rewriting the module again
 	}
 	return p, err
 }

@@ -96,7 +96,7 @@ func (res *resident) drawsDiffer(ctx context.Context, m *wasmbin.Module) (bool, 
 		if err != nil {
 			return false, err
 		}
-		draws[i], err = sb.random()
+		draws[i], err = sb.random(ctx)
 		sb.recycle()
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", abi.ExportRandom, err)

@@ -87,7 +87,7 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	e := sb.inst.res.img.engine
 	sb.run = run{} // alone: a literal with fields would be made elsewhere and copied, all of it
 	r := &sb.run
-	r.ev, r.reply, r.phase = ev, reply, phaseWaiting
+	r.img, r.ev, r.reply, r.phase = sb.inst.res.img, ev, reply, phaseWaiting
 	r.end, r.respond = int64(d.End.Sub(e.start)), int64(d.Response.Sub(e.start))
 	if sb.inst.res.snapshot.Command {
 		if err := r.beCommand(sb.inst.res.img); err != nil {
@@ -106,7 +106,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	}
 	sb.spent = true
 	r, e := &sb.run, sb.inst.res.img.engine
-	r.Context, r.inst, r.img = ctx, sb.inst, sb.inst.res.img
+	r.Context, r.inst = ctx, sb.inst
 	r.pin()
 	defer r.unpin()
 	r.begun = r.thread.since
@@ -192,15 +192,15 @@ func (r *run) verdict() error {
 	return nil
 }
 
-// random asks the guest for a draw of its own generator.
-func (sb *Sandbox) random() (uint64, error) {
+// random asks the guest for a draw of its own generator. Nothing is granted to it for that.
+func (sb *Sandbox) random(ctx context.Context) (uint64, error) {
 	img := sb.inst.res.img
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
 	ev.Entropy = sb.inst.entropy.next()
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
-	sb.run = run{ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
+	sb.run = run{img: img.with(Capabilities{Log: img.settings.Log}), ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
 	stack := []uint64{0}
-	err := sb.enter(context.Background(), sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
+	err := sb.enter(ctx, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err
 }
 

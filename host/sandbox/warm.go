@@ -76,11 +76,16 @@ func (s *Settings) cold(what string, err error, hint string) error {
 // rehearse returns a run that is not a request: under the deadline of an
 // initialisation, and with capabilities of its own.
 func (inst *instance) rehearse(ctx context.Context, from phase, can Capabilities) *run {
-	img := inst.res.img
-	r := newRun(ctx, inst, from, img.settings.InitTimeout)
-	r.img = &Image{engine: img.engine, settings: img.settings, environ: img.environ}
-	r.img.settings.Capabilities = can
+	r := newRun(ctx, inst, from, inst.res.img.settings.InitTimeout)
+	r.img = inst.res.img.with(can)
 	return r
+}
+
+// with returns what a run needs of the image, with other capabilities.
+func (img *Image) with(can Capabilities) *Image {
+	other := &Image{engine: img.engine, settings: img.settings, environ: img.environ}
+	other.settings.Capabilities = can
+	return other
 }
 
 // perform enters the guest for a rehearsal.
