@@ -17,26 +17,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// attack is a load that clients put on the probe, each the next request as soon as
-// the last is answered.
+// attack is a load that clients put on functions, each the next request as soon as
+// the last is answered. It is named for the rows of the list of attacks that it is.
 type attack struct {
-	Name, Method, Path string
-	BodyBytes          int
-	Clients            int
+	Name, Method string
+	Paths        []string // asked for by turns
+	BodyBytes    int
+	Clients      int
+	Statuses     []int // of its answers, beside 429, 503 and 504
 }
 
 var attacks = []attack{
-	{"endless loops", "GET", "/spin", 0, 50},
-	{"endless bulk instructions", "GET", "/clear", 0, 8},
-	{"endless host calls", "GET", "/entropy", 0, 8},
-	{"sleepers", "GET", "/sleep", 0, 300},
-	{"memory", "GET", "/grow", 0, 8},
-	{"recursion", "GET", "/recurse", 0, 4},
-	{"floods of output", "GET", "/flood", 0, 4},
-	{"traps and exits", "GET", "/map", 0, 8},
-	{"panics", "GET", "/panic", 0, 8},
-	{"bodies of 6 MiB", "POST", "/body", 6 << 20, 8},
-	{"answers over the limit", "GET", "/large", 0, 8},
+	{"G1 endless loops", "GET", []string{"/spin"}, 0, 50, nil},
+	{"G4 endless bulk instructions", "GET", []string{"/clear"}, 0, 8, nil},
+	{"G3 endless host calls", "GET", []string{"/entropy"}, 0, 8, nil},
+	{"G5 sleepers", "GET", []string{"/sleep"}, 0, 300, nil},
+	{"G6 memory", "GET", []string{"/grow"}, 0, 8, []int{502}},
+	{"G8 recursion", "GET", []string{"/recurse"}, 0, 4, []int{502}},
+	{"G11 floods of output", "GET", []string{"/flood"}, 0, 4, []int{200}},
+	{"G9 G10 traps and exits", "GET", []string{"/map", "/trap", "/exit", "/deadlock", "/unlock"}, 0, 8, []int{502}},
+	{"G10 panics", "GET", []string{"/panic"}, 0, 8, []int{502}},
+	{"bodies of 6 MiB", "POST", []string{"/body"}, 6 << 20, 8, []int{200}},
+	{"G13 answers over the limit", "GET", []string{"/large"}, 0, 8, []int{502}},
 }
 
 // attackResult is what the clients of an attack saw.
@@ -161,8 +163,8 @@ func (a attack) run(ctx context.Context, host string) (saw attackResult) {
 	var clients sync.WaitGroup
 	for range a.Clients {
 		clients.Go(func() {
-			for ctx.Err() == nil {
-				note(a.one(client, host, body))
+			for i := 0; ctx.Err() == nil; i++ {
+				note(a.one(client, host+a.Paths[i%len(a.Paths)], body))
 			}
 		})
 	}
@@ -170,8 +172,8 @@ func (a attack) run(ctx context.Context, host string) (saw attackResult) {
 	return saw
 }
 
-func (a attack) one(client *http.Client, host string, body []byte) (status int, err error) {
-	req, err := http.NewRequest(a.Method, host+a.Path, nil)
+func (a attack) one(client *http.Client, url string, body []byte) (status int, err error) {
+	req, err := http.NewRequest(a.Method, url, nil)
 	if err != nil {
 		return 0, err
 	}

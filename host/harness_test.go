@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +50,8 @@ type testHost struct {
 	out  buffer
 	logs buffer
 	stop func() error
+
+	process *os.Process // nil when it runs in this one
 }
 
 // newDir makes a directory for a host, with toml as its functions.toml. Paths in
@@ -97,6 +102,78 @@ func startHost(t *testing.T, dir string, now func() time.Time) *testHost {
 		}
 	}
 	return h
+}
+
+// startProcess serves dir by a process of its own and ends it with the test.
+func startProcess(t *testing.T, dir string) *testHost {
+	t.Helper()
+	h, refusal := tryProcess(t, dir)
+	require.Empty(t, refusal, "the host ended")
+	return h
+}
+
+// tryProcess is startProcess for a host that may refuse to start. It then returns what
+// the host said.
+func tryProcess(t *testing.T, dir string) (h *testHost, refusal string) {
+	t.Helper()
+	h = &testHost{t: t, dir: dir}
+	cmd := exec.Command("spore", "serve", "--config", filepath.Join(dir, "functions.toml"))
+	log, err := os.Create(filepath.Join(t.TempDir(), "log")) // a file: reading along would take processor time from the host
+	require.NoError(t, err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = &h.out, log
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	text := func() string {
+		b, err := os.ReadFile(log.Name())
+		require.NoError(t, err)
+		return string(b[max(0, len(b)-10_000):])
+	}
+	h.process = cmd.Process
+	h.stop = sync.OnceValue(func() error {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			return fmt.Errorf("%w: %s", err, text())
+		}
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if refusal == "" {
+			require.NoError(t, h.stop())
+		}
+		all, err := os.ReadFile(log.Name())
+		require.NoError(t, err)
+		require.NotContains(t, string(all), `"msg":"panic"`)
+	})
+	listens := regexp.MustCompile(`spore serves (http://\S+)`)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for start := time.Now(); h.url == ""; {
+		select {
+		case err := <-ended:
+			refusal = text()
+			require.Error(t, err, "it ended without being told to: %s", refusal)
+			require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", refusal)
+			return nil, refusal
+		case <-tick.C:
+			require.Less(t, time.Since(start), 2*time.Minute, "%s", text())
+		}
+		if m := listens.FindStringSubmatch(h.out.String()); m != nil {
+			h.url = m[1]
+		}
+	}
+	return h, ""
+}
+
+// requireSameProcess makes sure that the process that was started is the one that runs
+// and holds the data directory.
+func (h *testHost) requireSameProcess(t *testing.T) {
+	t.Helper()
+	require.NoError(t, h.process.Signal(syscall.Signal(0)), "the process has ended")
+	holder, err := os.ReadFile(filepath.Join(h.dir, "data", "lock"))
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprintf("process %d\n", h.process.Pid), string(holder))
+	require.Equal(t, 200, h.get("/healthz").status)
 }
 
 // fails runs serve on toml and returns the error it refuses with.
