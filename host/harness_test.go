@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,7 +52,7 @@ type testHost struct {
 	logs buffer
 	stop func() error
 
-	process *os.Process // nil when it runs in this one
+	process *hostProcess // nil when it runs in this one
 }
 
 // newDir makes a directory for a host, with toml as its functions.toml. Paths in
@@ -104,6 +105,14 @@ func startHost(t *testing.T, dir string, now func() time.Time) *testHost {
 	return h
 }
 
+// hostProcess is a process of its own that a host runs in. Its log is a file: reading
+// along would take processor time from the host.
+type hostProcess struct {
+	*os.Process
+	log    *os.File // from where it was not read yet
+	unread []byte   // of what was
+}
+
 // startProcess serves dir by a process of its own and ends it with the test.
 func startProcess(t *testing.T, dir string) *testHost {
 	t.Helper()
@@ -118,19 +127,21 @@ func tryProcess(t *testing.T, dir string) (h *testHost, refusal string) {
 	t.Helper()
 	h = &testHost{t: t, dir: dir}
 	cmd := exec.Command("spore", "serve", "--config", filepath.Join(dir, "functions.toml"))
-	log, err := os.Create(filepath.Join(t.TempDir(), "log")) // a file: reading along would take processor time from the host
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = &h.out, log
 	require.NoError(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
+	written, err := os.Open(log.Name())
+	require.NoError(t, err)
 	text := func() string {
 		b, err := os.ReadFile(log.Name())
 		require.NoError(t, err)
 		return string(b[max(0, len(b)-10_000):])
 	}
-	h.process = cmd.Process
+	h.process = &hostProcess{Process: cmd.Process, log: written}
 	h.stop = sync.OnceValue(func() error {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			return fmt.Errorf("%w: %s", err, text())
@@ -144,6 +155,7 @@ func tryProcess(t *testing.T, dir string) (h *testHost, refusal string) {
 		all, err := os.ReadFile(log.Name())
 		require.NoError(t, err)
 		require.NotContains(t, string(all), `"msg":"panic"`)
+		require.NoError(t, written.Close())
 	})
 	listens := regexp.MustCompile(`spore serves (http://\S+)`)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -174,6 +186,34 @@ func (h *testHost) requireSameProcess(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, fmt.Sprintf("process %d\n", h.process.Pid), string(holder))
 	require.Equal(t, 200, h.get("/healthz").status)
+}
+
+// next waits for the process's next log line that contains all texts.
+func (h *testHost) next(texts ...string) {
+	h.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	p := h.process
+	var passed []byte
+	for start := time.Now(); time.Since(start) < 2*time.Minute; <-tick.C {
+		more, err := io.ReadAll(p.log)
+		require.NoError(h.t, err)
+		p.unread = append(p.unread, more...)
+		for {
+			line, rest, whole := bytes.Cut(p.unread, []byte("\n"))
+			if !whole {
+				break
+			}
+			p.unread = rest
+			if !slices.ContainsFunc(texts, func(text string) bool { return !bytes.Contains(line, []byte(text)) }) {
+				return
+			}
+			if bytes.Contains(line, []byte(texts[0])) {
+				passed = line
+			}
+		}
+	}
+	require.Fail(h.t, "no such line in the log", "want %q, the last like it is %s", texts, passed)
 }
 
 // fails runs serve on toml and returns the error it refuses with.

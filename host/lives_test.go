@@ -3,21 +3,60 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"spore/abi"
 )
 
-// victims is what is attacked: a function of somebody else's beside the probe.
+// victims is what is attacked: a function of somebody else's beside the probe, and one
+// that is to be replaced by hostile versions.
 const victims = probe + `
 [function.victim]
 source = "ROOT/modules/hello"
 [[function.victim.route]]
 path = "/victim/hello"
+[function.changing]
+module = "changing.wasm"
+init_timeout = "1s"
+[[function.changing.route]]
+path = "/changing/version"
 `
+
+// withHandmade returns toml with the hand-made functions in it, whose modules it
+// writes to dir.
+func withHandmade(t *testing.T, dir, toml string) string {
+	t.Helper()
+	for name, m := range handmades {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name+".wasm"), m.bytes(), 0o600))
+		toml += strings.ReplaceAll(`
+[function.NAME]
+module = "NAME.wasm"
+timeout = "1s"
+[[function.NAME.route]]
+path = "/handmade/NAME"
+`, "NAME", name)
+	}
+	return toml
+}
+
+// replace puts a module in the place of the changing function's at once.
+func (h *testHost) replace(wasm []byte) {
+	h.t.Helper()
+	path := filepath.Join(h.dir, "new")
+	require.NoError(h.t, os.WriteFile(path, wasm, 0o600))
+	require.NoError(h.t, os.Rename(path, filepath.Join(h.dir, "changing.wasm")))
+}
+
+// saying is a module that answers with a word.
+func saying(word string) []byte { return answeringResult(abi.Result{Body: []byte(word)}).bytes() }
 
 func quantile(took []time.Duration, q float64) time.Duration {
 	slices.Sort(took)
@@ -51,7 +90,11 @@ func (l *toll) note(attack string, quiet, victim, health []time.Duration) string
 // process afterwards. How long they take, and how long they took just before, is
 // logged; the machine decides that, too.
 func TestTheHostLivesUnderEveryAttack(t *testing.T) {
-	h := startProcess(t, newDir(t, victims))
+	dir := newDir(t, "")
+	require.NoError(t, os.Remove(filepath.Join(dir, "data", "derived"))) // one of its own, where nothing hostile was compiled before
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "changing.wasm"), saying("before"), 0o600))
+	writeConfig(t, dir, withHandmade(t, dir, victims))
+	h := startProcess(t, dir)
 	span := time.Second
 	if *long {
 		span = 10 * time.Second
@@ -93,6 +136,23 @@ func TestTheHostLivesUnderEveryAttack(t *testing.T) {
 			h.requireSameProcess(t)
 		})
 	}
+	for name, attempts := range deployments() {
+		t.Run(name, func(t *testing.T) {
+			before := quiet()
+			victim, health := during(t.Context(), func() {
+				for _, a := range attempts {
+					h.replace(a.wasm)
+					h.next("not deployed; the old version goes on", "deploy changing: ", a.refusal)
+					require.Equal(t, "before", h.get("/changing/version").body)
+				}
+			})
+			t.Logf("%s, %d deployments refused", worst.note(name, before, victim, health), len(attempts))
+			h.requireSameProcess(t)
+		})
+	}
+	h.replace(saying("after"))
+	h.next(`"live"`, `"changing"`)
+	require.Equal(t, "after", h.get("/changing/version").body)
 	require.Equal(t, "1", h.get("/count").body)
 	t.Logf("over all attacks: healthz at most %v (%s), victim p99 at most %.1f times quiet, %v for %v (%s)",
 		worst.health, worst.healthIn, worst.ratio(), worst.victim, worst.quiet, worst.victimIn)
