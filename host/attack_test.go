@@ -328,3 +328,98 @@ func TestG15ASlowReaderGetsItsAnswer(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(body, got), "the answer is not what it was")
 }
+
+// smallDisk makes dir a file system of its own. Fill leaves so many pages of it free,
+// or as many as nothing else has taken.
+func smallDisk(t *testing.T, dir string) (fill func(leave int)) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	page := os.Getpagesize()
+	if said, err := exec.Command("mount", "-t", "tmpfs", "-o", fmt.Sprint("size=", 256*page), "tmpfs", dir).CombinedOutput(); err != nil {
+		t.Skipf("cannot mount a file system here: %v: %s", err, said)
+	}
+	t.Cleanup(func() { require.NoError(t, exec.Command("umount", "-l", dir).Run()) })
+	return func(leave int) {
+		t.Helper()
+		full, err := os.Create(filepath.Join(dir, "full"))
+		require.NoError(t, err)
+		defer full.Close()
+		pages := 0
+		for err == nil {
+			_, err = full.Write(make([]byte, page))
+			pages++
+		}
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		require.NoError(t, full.Truncate(int64(max(0, pages-1-leave)*page)))
+	}
+}
+
+const all = 256 // pages, which a small disk has
+
+// TestM7AHostOnAFullDisk starts a host that has nothing yet, with every amount of room
+// up to the one that is enough. With less it says what is wrong, or serves what it could
+// not store. It starts again as soon as there is room, and from a full disk with what it
+// has stored; what is new there is not deployed until there is room.
+func TestM7AHostOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	fill := smallDisk(t, data)
+	module := filepath.Join(dir, "f.wasm")
+	require.NoError(t, os.WriteFile(module, saying("known"), 0o600))
+	writeConfig(t, dir, "[function.f]\nmodule = \"f.wasm\"\n[[function.f.route]]\npath = \"/\"\n")
+	const unstored = "it could not be stored, so it stays in memory"
+	serves := func(h *testHost) (log string) {
+		require.Equal(t, "known", h.get("/").body)
+		require.NoError(t, h.stop())
+		text, err := os.ReadFile(h.process.log.Name())
+		require.NoError(t, err)
+		return string(text)
+	}
+	clean := func() {
+		t.Helper()
+		left, err := filepath.Glob(filepath.Join(data, "derived", "*", ".new-*"))
+		require.NoError(t, err)
+		require.Empty(t, left, "something half made is left")
+	}
+	refused, pinned := 0, 0
+	for stored := false; !stored; {
+		for _, made := range []string{"lock", "derived"} {
+			require.NoError(t, os.RemoveAll(filepath.Join(data, made)))
+		}
+		fill(refused + pinned)
+		h, refusal := tryProcess(t, dir)
+		switch {
+		case refusal != "":
+			t.Logf("%d pages: %s", refused, refusal)
+			require.Zero(t, pinned, "there was enough with less")
+			require.Contains(t, refusal, "no space left on device")
+			require.Contains(t, refusal, data, "which disk that is")
+			require.NotContains(t, refusal, "goroutine")
+			refused++
+		case strings.Contains(serves(h), unstored):
+			pinned++
+			fill(0)
+			require.Contains(t, serves(startProcess(t, dir)), unstored)
+		default:
+			stored = true
+		}
+		clean()
+		fill(all)
+		require.NotContains(t, serves(startProcess(t, dir)), unstored)
+	}
+	t.Logf("refused with less than %d pages, not stored with less than %d", refused, refused+pinned)
+	require.NotZero(t, refused)
+	require.NotZero(t, pinned)
+
+	fill(0)
+	require.NotContains(t, serves(startProcess(t, dir)), unstored)
+	h := startProcess(t, dir)
+	require.NoError(t, os.WriteFile(module, saying("news"), 0o600))
+	h.next("not deployed; the old version goes on", "no space left on device")
+	require.Equal(t, "known", h.get("/").body)
+	fill(all)
+	require.NoError(t, h.process.Signal(syscall.SIGHUP))
+	h.next(`"live"`, `"version":2`)
+	require.Equal(t, "news", h.get("/").body)
+	clean()
+}
