@@ -423,3 +423,28 @@ func TestM7AHostOnAFullDisk(t *testing.T) {
 	require.Equal(t, "news", h.get("/").body)
 	clean()
 }
+
+// TestM7AHostWithStateOnAFullDisk: a host whose functions may keep something needs room
+// for that to start, says so, and goes on without when there is none later.
+func TestM7AHostWithStateOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	fill := smallDisk(t, data)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f.wasm"), saying("known"), 0o600))
+	writeConfig(t, dir, "[function.f]\nmodule = \"f.wasm\"\nkv = \"64KiB\"\n[[function.f.route]]\npath = \"/\"\n")
+	for _, room := range []int{1, 0} { // for the lock, which stays
+		fill(room)
+		_, refusal := tryProcess(t, dir)
+		t.Log(refusal)
+		require.Contains(t, refusal, "open state in "+data)
+		require.Contains(t, refusal, "no space left on device; set data in functions.toml to a directory you may write, on a disk with room")
+		fill(all)
+		h := startProcess(t, dir)
+		fill(0)
+		for range 20 {
+			require.Equal(t, "known", h.get("/").body)
+		}
+		h.requireSameProcess(t)
+		require.NoError(t, h.stop())
+	}
+}
