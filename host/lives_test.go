@@ -91,7 +91,6 @@ func (l *toll) note(attack string, quiet, victim, health []time.Duration) string
 // logged; the machine decides that, too.
 func TestTheHostLivesUnderEveryAttack(t *testing.T) {
 	dir := newDir(t, "")
-	require.NoError(t, os.Remove(filepath.Join(dir, "data", "derived"))) // one of its own, where nothing hostile was compiled before
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "changing.wasm"), saying("before"), 0o600))
 	writeConfig(t, dir, withHandmade(t, dir, victims))
 	h := startProcess(t, dir)
