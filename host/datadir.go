@@ -50,13 +50,13 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	if err := writeHolder(lock); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("lock data directory: %w", err)
+		return nil, unwritable(err)
 	}
 	return &dataDir{path, lock}, nil
 }
 
 func unwritable(err error) error {
-	return fmt.Errorf("open data directory: %w; set data in functions.toml to a directory you may write", err)
+	return fmt.Errorf("open data directory: %w; set data in functions.toml to a directory you may write, on a disk with room", err)
 }
 
 func writeHolder(lock *os.File) error {

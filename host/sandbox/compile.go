@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tetratelabs/wazero"
-
 	"spore/abi"
 	"spore/host/function"
 	"spore/host/wasmbin"
@@ -201,7 +199,7 @@ func sealCode(dir, key string, skeleton []byte) error {
 
 // compileTo compiles a module into the wazero cache in dir.
 func compileTo(ctx context.Context, dir string, wasm []byte) error {
-	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	cache, err := newCache(dir)
 	if err != nil {
 		return err
 	}

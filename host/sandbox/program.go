@@ -121,7 +121,7 @@ func (p *program) open(ctx context.Context, dir string) error {
 		return err
 	}
 	defer entry.Close() // while it is open, no other file can have its identity
-	if p.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
+	if p.cache, err = newCache(dir); err != nil {
 		return err
 	}
 	p.runtime = newRuntime(ctx, p.cache)
@@ -133,6 +133,17 @@ func (p *program) open(ctx context.Context, dir string) error {
 	}
 	return sameEntry(dir, entry)
 }
+
+// newCache opens wazero's cache in dir.
+func newCache(dir string) (wazero.CompilationCache, error) {
+	versionNoted.Do(func() { _, _ = wazero.NewCompilationCacheWithDir(dir) })
+	return wazero.NewCompilationCacheWithDir(dir)
+}
+
+// versionNoted keeps the first cache apart from all others: wazero 1.12 then notes its own
+// version in a variable that nothing guards (internal/version), and all later ones read it.
+// The race detector sees it where a new process deploys many functions.
+var versionNoted sync.Once
 
 // sameEntry reports an error when the entry in dir is not the file that is open.
 func sameEntry(dir string, entry *os.File) error {
