@@ -85,15 +85,12 @@ type serveOptions struct {
 
 // dumpNothing switches core dumps off: secrets are in memory. A limit of one byte has no
 // room for any dump, and tells Linux not to send one through a pipe either, for which
-// zero is no limit (core(5), and limit == 1 in fs/coredump.c).
+// zero is no limit (limit == 1 in fs/coredump.c). Who was given zero may not have one.
 func dumpNothing() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
-		return err
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: 1, Max: 1}); err == nil {
+		return nil
 	}
-	limit.Max = min(limit.Max, 1)
-	limit.Cur = limit.Max
-	return unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+	return unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 }
 
 // serve runs until ctx ends.

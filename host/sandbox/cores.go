@@ -72,7 +72,7 @@ func newCores(n int, elapsed func() int64) *cores {
 // line: a run whose time is over needs a core for no longer than it takes to end.
 func (c *cores) take(in int, by *holder, until int64) {
 	c.mu.Lock()
-	if c.free > c.kept(in) {
+	if c.free > c.kept(in) || c.free > 0 && until <= c.elapsed() {
 		c.grant(by)
 		c.mu.Unlock()
 		return

@@ -72,6 +72,17 @@ func TestWhoseTimeIsOverGoesFirst(t *testing.T) {
 	}
 }
 
+// TestAKeptCoreIsForWhoseTimeIsOver: it only ends, which is short enough.
+func TestAKeptCoreIsForWhoseTimeIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, c := &holder{}, newCores(2, func() int64 { return 20 })
+		c.lately.Store(20)
+		c.take(long, one, never)
+		c.take(long, one, 20) // or this test does not end
+		require.Zero(t, c.free)
+	})
+}
+
 // TestACoreIsKeptForShortRuns has long runs, and instances that are made, wait for
 // the last of two cores until no short run has been over lately.
 func TestACoreIsKeptForShortRuns(t *testing.T) {

@@ -50,11 +50,11 @@ func checkWriters(dir string) error {
 		return err
 	}
 	if info.Mode()&0o002 != 0 {
-		return fmt.Errorf("everybody may write to %s, and have the host run any code; delete what is in it, which is made again, and then chmod o-w it", dir)
+		return fmt.Errorf("everybody may write to %s, and have the host run any code; delete what is in it, which is made again, and then chmod o-w it, or set data in functions.toml to a directory that has permissions", dir)
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("another user (uid %d) may write to %s, and have the host run any code; run spore as that user, or delete it, which is made again", stat.Uid, dir)
+		return fmt.Errorf("another user (uid %d) may write to %s, and have the host run any code; run spore as that user, or delete it, which is made again, or set data in functions.toml to another directory", stat.Uid, dir)
 	}
 	return nil
 }

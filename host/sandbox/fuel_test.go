@@ -422,3 +422,35 @@ func TestG1AHundredLoopsAtOnceEnd(t *testing.T) {
 	t.Logf("after their deadlines: median %v, longest %v", all[each], all[2*each-1])
 	require.Less(t, all[2*each-1], 2*time.Second)
 }
+
+// TestARunThatIsLateDoesNotBegin: an event that has waited for a core until its deadline
+// has no use of one, and its instance is as good as new.
+func TestARunThatIsLateDoesNotBegin(t *testing.T) {
+	const vector, text = 0x1000, 0x1010
+	guest := handmade{
+		data:  map[uint32][]byte{vector: {0x10, 0x10, 0, 0, 5, 0, 0, 0}, text: []byte("here\n")},
+		serve: []step{call("fd_write", 0, 1, vector, 1, 0), take(anyResult), respond()},
+	}
+	var log logged
+	s := capable()
+	s.Log = log.take
+	img := guest.prepare(t, s)
+	_, stats, err := ask(t, img, abi.Event{}, -time.Millisecond)
+	require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
+	require.Zero(t, stats.DirtyPages, "its instance serves another one")
+	require.Zero(t, log.lines)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	end := time.Now().Add(time.Minute)
+	_, err = sb.Serve(ctx, &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+	sb.Close()
+	require.Equal(t, abi.NotReady, function.KindOf(err), "%v", err)
+	require.Zero(t, log.lines)
+
+	_, _, err = ask(t, img, abi.Event{}, time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, 1, log.lines)
+}

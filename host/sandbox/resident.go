@@ -160,11 +160,11 @@ func (img *Image) sweep(since int64) {
 	}
 	img.mu.Unlock()
 	switch {
-	case res == nil:
 	case unused:
 		res.release()
-	default:
+	case res != nil && res.acquire(): // so that what the instances are of outlives them
 		img.engine.closeAll(res.idle.trim())
+		res.release()
 	}
 }
 

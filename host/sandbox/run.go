@@ -94,13 +94,21 @@ func (r *run) deadline() int64 {
 	return r.end
 }
 
-// checkTime ends the run when its time is over, or when the host wants it ended.
-func (r *run) checkTime(now int64) {
-	if now >= r.deadline() {
-		panic(errDeadline)
+// timeIsUp says why the run must end, or nil: its time is over, or the host wants it ended.
+func (r *run) timeIsUp(now int64) error {
+	switch {
+	case now >= r.deadline():
+		return errDeadline
+	case r.Err() != nil:
+		return errEnded
 	}
-	if r.Err() != nil {
-		panic(errEnded)
+	return nil
+}
+
+// checkTime ends the run from within when it must end.
+func (r *run) checkTime(now int64) {
+	if err := r.timeIsUp(now); err != nil {
+		panic(err)
 	}
 }
 

@@ -110,6 +110,11 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.pin()
 	defer r.unpin()
 	r.begun = r.thread.since
+	if err := r.timeIsUp(r.begun); err != nil { // it waited that long for a core
+		r.ended, r.memory = r.begun, sb.inst.mem.Size()
+		sb.again = sb.inst.res.snapshot.Frozen // nothing of the guest has run
+		return r.classify(err)
+	}
 	err := r.enter(fn, stack)
 	if err == nil && r.command != nil {
 		r.answer()
