@@ -42,7 +42,7 @@ type watcher struct {
 
 // open begins with the file at path, functions.toml, which is to be read after that:
 // what is watched before it is read cannot change unnoticed. After an error SIGHUP
-// alone is noticed. The watcher needs a log from then on, and to be closed.
+// alone is noticed. The watcher is silent until it is given a log, and has to be closed.
 func (w *watcher) open(path string) error {
 	w.hup = make(chan os.Signal, 1)
 	signal.Notify(w.hup, syscall.SIGHUP)
@@ -51,13 +51,8 @@ func (w *watcher) open(path string) error {
 		return err
 	}
 	w.fs, w.events, w.errors = watch, watch.Events, watch.Errors
-	found := newWays()
-	_ = watch.Add(filepath.Dir(found.follow(path))) // begin tries again, and logs what is wrong
-	if watchWays {
-		for entry := range found.entries {
-			_ = watch.Add(filepath.Dir(entry))
-		}
-	}
+	w.log = slog.New(slog.DiscardHandler) // begin tries again, and logs what is wrong
+	w.sync(map[string]bool{path: true}, nil)
 	return nil
 }
 

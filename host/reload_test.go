@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +35,7 @@ func writeModule(t *testing.T, dir string, n int) (greeting string) {
 // openWatcher opens a watcher and reads functions.toml after it, as serve does.
 func openWatcher(t *testing.T, dir string) (*watcher, *config.Config) {
 	t.Helper()
-	w := &watcher{log: slog.New(slog.DiscardHandler)}
+	w := new(watcher)
 	t.Cleanup(w.close)
 	path := filepath.Join(dir, "functions.toml")
 	require.NoError(t, w.open(path))
