@@ -31,6 +31,7 @@ func Start(handle Handler) {
 	handler = handle
 	prepare()
 	random.find()
+	sys.Refused = ""
 	n := sys.GetNextRequest(current.frames[:])
 	panic("guest: the host did not freeze the module: " + abi.KindOfErrno(n).String())
 }
@@ -50,6 +51,9 @@ func serve() {
 		panic("guest: " + err.Error())
 	}
 	random.reseed(&ev.Entropy)
+	if ev.Trigger == abi.TriggerWarmup {
+		sys.Refused = sys.InSample
+	}
 	res, err := call(newContext(&ev, &room.context), &ev)
 	switch {
 	case room.answered && err != nil:
@@ -62,6 +66,7 @@ func serve() {
 	}
 	if ev.Trigger == abi.TriggerWarmup {
 		room.context.stop()
+		sys.Refused = ""
 		prepare()
 	}
 }
@@ -71,10 +76,12 @@ func serve() {
 //
 //go:wasmexport spore_warm
 func warm() {
+	sys.Refused = sys.InWarm
 	for _, f := range warmers {
 		f()
 	}
 	warmers = nil
+	sys.Refused = ""
 	settle()
 }
 

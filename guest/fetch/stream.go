@@ -43,7 +43,8 @@ func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*S
 	}
 	fd := start(frame)
 	if fd < 0 {
-		return nil, &callError{call: c.name, kind: abi.KindOfErrno(fd)}
+		kind := abi.KindOfErrno(fd)
+		return nil, &callError{call: c.name, kind: kind, detail: sys.Detail(kind)}
 	}
 	c.file = descriptor.Open(ctx, fd, "http")
 	head, err := c.head()

@@ -130,7 +130,8 @@ func do(ctx context.Context, verb string, req *abi.KVRequest, start func(frame [
 	}
 	fd := start(abi.AppendKVRequest(nil, req))
 	if fd < 0 {
-		return fail(abi.KindOfErrno(fd), "", nil)
+		kind := abi.KindOfErrno(fd)
+		return fail(kind, sys.Detail(kind), nil)
 	}
 	f := descriptor.Open(ctx, fd, "kv")
 	defer f.Close()

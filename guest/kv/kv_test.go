@@ -56,13 +56,14 @@ func TestDoRefuses(t *testing.T) {
 		is    error
 		text  string
 	}{
-		"what the host does not start": {func([]byte) int32 { return abi.Denied.Errno() }, 0, abi.Denied, nil, `kv get "k": denied`},
-		"no such key":                  {says(t, frame(abi.KVAnswer{Kind: abi.NotFound, Message: "nowhere"})), 0, abi.NotFound, ErrNotFound, `kv get "k": not_found: nowhere`},
-		"another revision":             {says(t, frame(abi.KVAnswer{Kind: abi.Conflict})), 0, abi.Conflict, ErrConflict, `kv get "k": conflict`},
-		"a full bucket":                {says(t, frame(abi.KVAnswer{Kind: abi.TooLarge, Message: "full"})), 0, abi.TooLarge, nil, `kv get "k": too_large: full`},
-		"an empty answer":              {says(t, nil), 0, abi.Internal, io.EOF, `kv get "k": internal: the answer: EOF`},
-		"an answer that breaks off":    {says(t, good[:len(good)-1]), 0, abi.Internal, io.ErrUnexpectedEOF, `kv get "k": internal: the answer: unexpected EOF`},
-		"an answer of another kind":    {says(t, abi.AppendError(nil, &abi.Error{Type: "e"})), 0, abi.Internal, abi.ErrFrameKind, `kv get "k": internal: the answer: abi: frame of another kind`},
+		"what the host does not start": {func([]byte) int32 { return abi.Denied.Errno() }, 0, abi.Denied, nil,
+			`kv get "k": denied: there is no host outside a sandbox; see spore/guest/guesttest for tests`},
+		"no such key":               {says(t, frame(abi.KVAnswer{Kind: abi.NotFound, Message: "nowhere"})), 0, abi.NotFound, ErrNotFound, `kv get "k": not_found: nowhere`},
+		"another revision":          {says(t, frame(abi.KVAnswer{Kind: abi.Conflict})), 0, abi.Conflict, ErrConflict, `kv get "k": conflict`},
+		"a full bucket":             {says(t, frame(abi.KVAnswer{Kind: abi.TooLarge, Message: "full"})), 0, abi.TooLarge, nil, `kv get "k": too_large: full`},
+		"an empty answer":           {says(t, nil), 0, abi.Internal, io.EOF, `kv get "k": internal: the answer: EOF`},
+		"an answer that breaks off": {says(t, good[:len(good)-1]), 0, abi.Internal, io.ErrUnexpectedEOF, `kv get "k": internal: the answer: unexpected EOF`},
+		"an answer of another kind": {says(t, abi.AppendError(nil, &abi.Error{Type: "e"})), 0, abi.Internal, abi.ErrFrameKind, `kv get "k": internal: the answer: abi: frame of another kind`},
 		"an answer that says it is huge": {says(t, []byte{8, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}), 0, abi.Internal, abi.ErrTooLarge,
 			`kv get "k": internal: the answer: abi: over the limit of version 1`},
 		"a value over the limit": {nil, abi.MaxKVValue + 1, abi.TooLarge, nil, `kv get "k": too_large: the value`},

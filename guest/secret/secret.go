@@ -8,6 +8,7 @@ package secret
 import (
 	"strconv"
 
+	"spore/abi"
 	"spore/guest/internal/sys"
 )
 
@@ -21,12 +22,20 @@ func get(name string, read func(name string, buf []byte) int32) (string, error) 
 	buf := make([]byte, 256) // holds most keys and tokens
 	for {
 		n := read(name, buf)
-		if err := sys.Check("read secret "+strconv.Quote(name), n); err != nil {
-			return "", err
+		if n < 0 {
+			return "", refusal(name, abi.KindOfErrno(n))
 		}
 		if int(n) <= len(buf) {
 			return string(buf[:n]), nil
 		}
 		buf = make([]byte, n)
 	}
+}
+
+func refusal(name string, kind abi.Kind) error {
+	detail := sys.Detail(kind)
+	if kind == abi.Denied && detail == "" {
+		detail = "add it to secrets of this function in functions.toml"
+	}
+	return &sys.Error{Op: "read secret " + strconv.Quote(name), Kind: kind, Detail: detail}
 }

@@ -3,15 +3,26 @@
 // their pure parts can be tested natively.
 package sys
 
-import "spore/abi"
+import (
+	"strconv"
+
+	"spore/abi"
+)
 
 // Error is a host function's refusal.
 type Error struct {
-	Op   string // the host function, and what it was asked for
-	Kind abi.Kind
+	Op     string // the host function, and what it was asked for
+	Kind   abi.Kind
+	Detail string // what to do; may be empty
 }
 
-func (e *Error) Error() string { return e.Op + ": " + e.Kind.String() }
+func (e *Error) Error() string {
+	text := e.Op + ": " + e.Kind.String()
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
 
 // Check returns nil when n is a host function's success and an *Error naming op
 // otherwise.
@@ -19,5 +30,25 @@ func Check(op string, n int32) error {
 	if n >= 0 {
 		return nil
 	}
-	return &Error{op, abi.KindOfErrno(n)}
+	kind := abi.KindOfErrno(n)
+	return &Error{op, kind, Detail(kind)}
+}
+
+// Times at which a function has neither secrets, calls nor keys.
+const (
+	beforeStart = "not before guest.Start: ask in the handler"
+	InWarm      = "not in guest.Warm: ask in the handler"
+	InSample    = "a sample event has neither secrets nor keys: warm up with guest.Warm instead"
+)
+
+// Detail says what can be done about a refusal of kind, as far as kind and Refused
+// tell: a host function's number comes without a text.
+func Detail(kind abi.Kind) string {
+	switch kind {
+	case abi.Denied:
+		return Refused
+	case abi.Overloaded:
+		return strconv.Itoa(abi.MaxOpenCalls) + " calls are open; close the bodies of those that are done"
+	}
+	return ""
 }

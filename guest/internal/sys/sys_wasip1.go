@@ -2,6 +2,10 @@ package sys
 
 import "unsafe"
 
+// Refused says why everything that a function may be granted is denied now. It is
+// empty while an event is served.
+var Refused = beforeStart
+
 //go:wasmimport spore1 get_next_request
 func getNextRequest(ptr unsafe.Pointer, size uint32) int32
 
