@@ -57,7 +57,7 @@ func serve() {
 	res, err := call(newContext(&ev, &room.context), &ev)
 	switch {
 	case room.answered && err != nil:
-		Log(8, "error after the answer was sent", "error", err.Error())
+		logError(err)
 	case room.answered:
 	case err != nil:
 		sendError(err)
@@ -155,6 +155,16 @@ func send(res *Result) {
 	if err := respond(res); err != nil {
 		sendError(err)
 	}
+}
+
+// logError reports an error that can no longer be the answer.
+func logError(err error) {
+	e := describe(err)
+	attrs := []string{"error", e.Message, "type", e.Type}
+	if e.Stack != "" {
+		attrs = append(attrs, "stack", e.Stack)
+	}
+	Log(8, "error after the answer was sent", attrs...)
 }
 
 func sendError(err error) {

@@ -96,6 +96,19 @@ func TestAFailureHasItsStatusAndReason(t *testing.T) {
 	require.Contains(t, res.Report(t), "Status: timeout")
 }
 
+func TestAPanicAfterTheAnswerHasItsStackInTheLog(t *testing.T) {
+	t.Parallel()
+	fn := guesttest.Build(t, echo)
+	res := fn.Get(t, "/late-panic")
+	require.Equal(t, "now", res.Body)
+	line := res.Logs(t)[0]
+	require.Equal(t, "error after the answer was sent", line.Message)
+	require.Equal(t, "ERROR", line.Level.String())
+	require.Equal(t, "assignment to entry in nil map", line.Attrs["error"])
+	require.Equal(t, "plainError", line.Attrs["type"])
+	require.Contains(t, line.Attrs["stack"], "echo/main.go:")
+}
+
 func TestARequestTooManyHasALogWithoutAReport(t *testing.T) {
 	t.Parallel()
 	fn := guesttest.Options{Settings: "timeout = \"1s\"\nconcurrency = 1"}.Build(t, echo)

@@ -43,6 +43,10 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		time.Sleep(20 * time.Millisecond)
 		guest.Log(0, "later")
 		return guest.Result{}, err
+	case "/late-panic":
+		_ = guest.Respond(guest.Text("now"))
+		var none map[string]int
+		none["late"]++
 	case "/fetch":
 		res, err := fetch.Get(ctx, os.Getenv("UPSTREAM")+"/figures")
 		if err != nil {
