@@ -46,6 +46,8 @@ type tooShort struct{ n int }
 
 func (e tooShort) Error() string { return "too short" }
 
+type code string
+
 type stringer struct{}
 
 func (stringer) String() string { return "a stringer" }
@@ -62,6 +64,9 @@ func TestErrorsAreReportedAsLambdaDoes(t *testing.T) {
 		{"a panic with a string", &panicError{"boom", "stack"}, abi.Error{Type: "string", Message: "boom", Stack: "stack"}},
 		{"a panic with an error", &panicError{tooShort{1}, "stack"}, abi.Error{Type: "tooShort", Message: "too short", Stack: "stack"}},
 		{"a panic with a stringer", &panicError{stringer{}, "stack"}, abi.Error{Type: "stringer", Message: "a stringer", Stack: "stack"}},
+		{"a panic with a number", &panicError{-42, "stack"}, abi.Error{Type: "int", Message: "-42", Stack: "stack"}},
+		{"a panic with an unsigned number", &panicError{uint8(200), "stack"}, abi.Error{Type: "uint8", Message: "200", Stack: "stack"}},
+		{"a panic with a string of the author's type", &panicError{code("E7"), "stack"}, abi.Error{Type: "code", Message: "E7", Stack: "stack"}},
 		{"a panic with something else", &panicError{[]int{1}, "stack"},
 			abi.Error{Type: "[]int", Message: "panic with a value of type []int", Stack: "stack"}},
 	}

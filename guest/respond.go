@@ -3,6 +3,7 @@ package guest
 import (
 	"errors"
 	"reflect"
+	"strconv"
 
 	"spore/abi"
 )
@@ -34,10 +35,16 @@ func (e *panicError) Error() string {
 	switch v := e.value.(type) {
 	case error:
 		return v.Error()
-	case string:
-		return v
 	case interface{ String() string }:
 		return v.String()
+	}
+	switch v := reflect.ValueOf(e.value); {
+	case v.Kind() == reflect.String:
+		return v.String()
+	case v.CanInt():
+		return strconv.FormatInt(v.Int(), 10)
+	case v.CanUint():
+		return strconv.FormatUint(v.Uint(), 10)
 	}
 	return "panic with a value of type " + typeName(e.value)
 }
