@@ -70,7 +70,7 @@ func newInvoke() *cobra.Command {
 	f.StringVar(&opt.slack, "slack", "", `a slash command as typed, like "/stats members"`)
 	f.StringVar(&opt.responseURL, "response-url", "https://hooks.slack.com/commands/T000/0/invoke", "with --slack: where late answers go")
 	f.StringVar(&opt.hostURL, "host", "", "base URL of the host (default: listen of functions.toml)")
-	f.StringVar(&opt.path, "path", "", "the request's path, where the function has several routes or parameters")
+	f.StringVar(&opt.path, "path", "", "the request's path, with which a function with several routes or parameters is asked")
 	f.BoolVar(&opt.local, "local", false, "run the function in this process instead")
 	f.BoolVar(&opt.record, "record", false, "with --local and -e FILE: write the outbound calls to the recording beside FILE, for warmup")
 	f.BoolVar(&opt.json, "json", false, "print JSON")
@@ -124,9 +124,19 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 		return err
 	}
 	if a.Status >= 400 {
-		return &function.Error{Kind: kindOfStatus(a.Status), Op: "invoke " + name, Err: fmt.Errorf("status %d, request %s; the host's log says why", a.Status, a.RequestID)}
+		return &function.Error{Kind: kindOfStatus(a.Status), Op: "invoke " + name, Err: errors.New(a.failure(opt.local))}
 	}
 	return nil
+}
+
+// failure says where to look for the reason of a status that is an error. A local
+// run has printed its log.
+func (a *answer) failure(local bool) string {
+	text := fmt.Sprintf("status %d, request %s", a.Status, a.RequestID)
+	if !local {
+		text += "; the host's log has more about it"
+	}
+	return text
 }
 
 func kindOfStatus(status int) abi.Kind {
@@ -169,7 +179,7 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 		path = opt.path
 	}
 	if strings.Contains(path, "{") {
-		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path", path)}
+		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path, as in --path %s", path, strings.NewReplacer("{", "", ":*}", "", "}", "").Replace(path))}
 	}
 	if opt.slack != "" {
 		return newSlackRequest(cfg, route, base+path, opt)
@@ -185,22 +195,8 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", contentType(opt.event, body))
 	}
+	req.Pattern = route.Path // for the event's parameters, should it be given to the function here
 	return req, nil
-}
-
-func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error) {
-	for _, r := range spec.Routes {
-		if opt.slack == "" || r.SlackSecret != "" {
-			return r, nil
-		}
-	}
-	switch {
-	case opt.slack != "":
-		return function.Route{}, &usageError{fmt.Errorf(`function %s has no route with verify = { slack = "…" }`, spec.Name)}
-	case opt.local:
-		return function.Route{Method: http.MethodPost, Path: "/"}, nil
-	}
-	return function.Route{}, &usageError{fmt.Errorf("function %s has no route to send the event to; run it here with --local", spec.Name)}
 }
 
 func readEvent(file string) ([]byte, error) {
@@ -322,6 +318,7 @@ func eventOf(req *http.Request) (abi.Event, error) {
 	}
 	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
 		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
+	ev.Params, _ = parameters(req.Pattern, req.URL.Path)
 	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
 		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
 	}

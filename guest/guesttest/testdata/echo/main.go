@@ -55,6 +55,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Result{Status: uint32(res.Status), Body: res.Body}, nil
 	case "/redirect":
 		return guest.Result{Status: 302, Headers: guest.Pairs{{Name: "location", Value: "/elsewhere"}}}, nil
+	case "/teapot":
+		return guest.Result{Status: 418}, nil
 	case "/error":
 		return guest.Result{}, errors.New("no such alert")
 	case "/spin":
