@@ -50,7 +50,11 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	}
 	now := time.Now()
 	_ = os.Chtimes(out, now, now) // used today: what has not been for long may be collected
-	return os.ReadFile(out)
+	module, err := os.ReadFile(out)
+	if bytes.HasPrefix(module, []byte("!<arch>")) { // what the go command makes of other packages
+		return nil, &Error{dir, "the package there is no command; a function is package main, and its main ends in guest.Start(handler)"}
+	}
+	return module, err
 }
 
 // Sources is what a module was built from, outside the standard library and the
@@ -99,7 +103,19 @@ func goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err != nil:
-		return nil, &Error{dir, strings.TrimSpace(stderr.String() + stdout.String())}
+		return nil, &Error{dir, explain(strings.TrimSpace(stderr.String() + stdout.String()))}
 	}
 	return stdout.Bytes(), nil
+}
+
+// explain adds what to do where the go command's own advice leads nowhere: it cannot
+// get the SDK, which is published nowhere.
+func explain(output string) string {
+	for _, said := range []string{"package spore/guest is not in std", "module providing package spore/guest", "no required module provides package spore/guest"} {
+		if strings.Contains(output, said) {
+			return output + "\na module has spore's SDK by two lines in its go.mod, as `spore new` writes them:\n" +
+				"\trequire spore v0.0.0\n\treplace spore => /path/to/spore's/source"
+		}
+	}
+	return output
 }

@@ -51,6 +51,33 @@ func TestBuildErrorShowsTheCompilersWords(t *testing.T) {
 	require.Contains(t, refused.Output, "undefined: part.Name")
 }
 
+func TestAPackageThatIsNoCommandIsRefused(t *testing.T) {
+	_, err := gobuild.Build(t.Context(), filepath.Join(program(t), "part"), t.TempDir())
+	var refused *gobuild.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "the package there is no command; a function is package main, and its main ends in guest.Start(handler)", refused.Output)
+}
+
+// TestAModuleWithoutTheSDKIsToldHowToGetIt: the go command's own advice, go get,
+// finds nothing, because the SDK is published nowhere.
+func TestAModuleWithoutTheSDKIsToldHowToGetIt(t *testing.T) {
+	for name, goMod := range map[string]string{
+		"nothing of spore in go.mod": "module example\n\ngo 1.26.0\n",
+		"a require without replace":  "module example\n\ngo 1.26.0\n\nrequire spore v0.0.0\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := program(t)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(goMod), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "cmd/main.go"), []byte("package main\n\nimport \"spore/guest\"\n\nfunc main() { guest.Start(nil) }\n"), 0o600))
+			_, err := gobuild.Build(t.Context(), filepath.Join(dir, "cmd"), t.TempDir())
+			var refused *gobuild.Error
+			require.ErrorAs(t, err, &refused)
+			require.Contains(t, refused.Output, "spore new")
+			require.Contains(t, refused.Output, "\treplace spore => /path/to/spore's/source")
+		})
+	}
+}
+
 func TestSourcesAreThoseThatMatter(t *testing.T) {
 	dir := program(t)
 	in := func(names ...string) (paths []string) {
