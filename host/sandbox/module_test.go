@@ -81,7 +81,7 @@ func TestM8FailedInitialisations(t *testing.T) {
 		"spin":   {abi.Deadline, "no request was asked for within 200ms"},
 		"sleep":  {abi.Deadline, "no request was asked for within 200ms"},
 		"exit":   {abi.Exited, "status 3: cannot find my configuration"},
-		"return": {abi.Exited, "status 0"},
+		"return": {abi.Exited, "exited with status 0 without asking for a request; end main with guest.Start(handler)"},
 		"panic":  {abi.Exited, "no luck today"},
 		"grow":   {abi.OutOfMemory, "the memory limit was reached"},
 	} {

@@ -219,7 +219,7 @@ func (r *run) classify(err error) error {
 	case r.inst.memory.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):
-		kind, cause = abi.Exited, exitCause(exit, r.output.tail())
+		kind, cause = abi.Exited, exitCause(exit, r.output.tail(), r.phase == phaseInit)
 	case isTrap(err):
 		kind, cause = abi.Trapped, &trap{err}
 	}

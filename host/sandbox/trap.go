@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -24,10 +25,15 @@ func (t *trap) Error() string {
 func (t *trap) Unwrap() error { return t.err }
 
 // exitCause words an exit for the author: with what the guest said last, because
-// the Go runtime explains itself on standard error before it exits.
-func exitCause(exit *exitError, said string) error {
-	if said == "" {
-		return fmt.Errorf("exited with status %d", exit.code)
+// the Go runtime explains itself on standard error before it exits. A Go program
+// whose main returns exits too.
+func exitCause(exit *exitError, said string, initialising bool) error {
+	text := fmt.Sprintf("exited with status %d", exit.code)
+	if initialising && exit.code == 0 {
+		text += " without asking for a request; end main with guest.Start(handler)"
 	}
-	return fmt.Errorf("exited with status %d: %s", exit.code, said)
+	if said != "" {
+		text += ": " + said
+	}
+	return errors.New(text)
 }
