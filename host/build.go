@@ -29,9 +29,10 @@ func newBuild() *cobra.Command {
 		Use:   "build DIR",
 		Short: "compile a Go directory to a module",
 		Long: "Build compiles the Go command in DIR with GOOS=wasip1 GOARCH=wasm and checks that the\n" +
-			"result is a spore function. Only the Go toolchain is needed.",
+			"result can be served: as a spore function, or as a plain WASI command. Only the Go\n" +
+			"toolchain is needed.",
 		Example: "  spore build ./modules/hello\n  spore build ./modules/hello -o hello.wasm --json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("directory with a Go main package in it", "build ./modules/hello"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			stop := progress(cmd.ErrOrStderr(), "building "+args[0])
 			b, err := build(cmd, args[0], output)

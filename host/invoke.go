@@ -49,7 +49,7 @@ func newInvoke() *cobra.Command {
 		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
 			"  spore invoke stats --slack \"/stats members\"\n" +
 			"  echo hi | spore invoke hello --local -e -",
-		Args: cobra.ExactArgs(1),
+		Args: oneArgument("function of functions.toml", "invoke hello"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := cmd.Flags().GetString("config")
 			if err != nil {

@@ -47,6 +47,16 @@ type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
 
+// oneArgument wants what the verb is done to, and says so where it is missing.
+func oneArgument(what, example string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return &usageError{fmt.Errorf("name one %s, as in: %s %s", what, commandName(), example)}
+		}
+		return nil
+	}
+}
+
 // exitCode is the one place that maps what went wrong to a process's exit code.
 func exitCode(err error) int {
 	var usage *usageError
