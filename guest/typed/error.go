@@ -3,6 +3,8 @@ package typed
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
+	"strings"
 
 	"spore/guest"
 )
@@ -35,29 +37,72 @@ type report struct {
 	Message string `json:"message"`
 }
 
-// badJSON answers a body that does not fit the function's input.
-func badJSON(err error) (guest.Result, error) {
+// badJSON answers a body that does not fit in, the type of the function's input.
+func badJSON(in reflect.Type, body []byte, err error) (guest.Result, error) {
 	r := report{Code: "bad_json", At: new(int64), Message: err.Error()}
 	var syntax *json.SyntaxError
 	var mismatch *json.UnmarshalTypeError
 	switch {
+	case len(body) == 0:
+		r.Message = "the body is empty, where JSON is wanted"
 	case errors.As(err, &syntax):
 		*r.At = syntax.Offset
 	case errors.As(err, &mismatch):
 		*r.At = mismatch.Offset
-		r.Message = describe(mismatch)
+		r.Message = describe(in, mismatch)
 	}
 	return answer(400, errorBody{r})
 }
 
 // describe says what is wrong in the caller's terms: encoding/json's own text
 // names Go types that a stranger neither knows nor should.
-func describe(e *json.UnmarshalTypeError) string {
-	field := e.Field
+func describe(in reflect.Type, e *json.UnmarshalTypeError) string {
+	field := path(in, e.Field)
 	if field == "" {
 		field = "the body"
 	}
 	return field + " cannot be " + article(e.Value)
+}
+
+// path is an error's field in a value of type t as the caller writes it: encoding/json
+// has the Go names of embedded structs in it too.
+func path(t reflect.Type, field string) string {
+	var seen []string
+	for name := range strings.SplitSeq(field, ".") {
+		f, ok := fieldOf(t, name)
+		if !ok { // below a type with an UnmarshalJSON of its own
+			t = reflect.TypeFor[any]()
+			seen = append(seen, name)
+			continue
+		}
+		if t = f.Type; !isEmbedded(f) {
+			seen = append(seen, name)
+		}
+	}
+	return strings.Join(seen, ".")
+}
+
+// fieldOf finds what encoding/json calls name in t, or in what t points to or holds.
+func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return reflect.StructField{}, false
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name || tag == "" && f.Name == name {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
+}
+
+// isEmbedded reports whether the fields of f are those of the struct that f is in.
+func isEmbedded(f reflect.StructField) bool {
+	tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return f.Anonymous && tag == ""
 }
 
 func article(value string) string {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"reflect"
 
 	"spore/guest"
 )
@@ -32,7 +33,7 @@ func Handler[In, Out any](handle func(ctx context.Context, in In) (Out, error)) 
 	return func(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		var in In
 		if err := json.Unmarshal(ev.Body, &in); err != nil {
-			return badJSON(err)
+			return badJSON(reflect.TypeFor[In](), ev.Body, err)
 		}
 		out, err := handle(ctx, in)
 		var failure *Error

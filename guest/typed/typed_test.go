@@ -20,10 +20,20 @@ type order struct {
 	Extra [2]uint8  `json:"extra"`
 	Meta  meta      `json:"meta"`
 	Tag   customTag `json:"tag"`
+	audit
+	History map[string][]record `json:"history,omitempty"`
 }
 
 type (
-	line struct{ Text string }
+	line  struct{ Text string }
+	audit struct{ *Stamp }
+	Stamp struct {
+		By string `json:"by"`
+	}
+	record struct {
+		audit
+		Place struct{ *Stamp } `json:"place"`
+	}
 	meta struct {
 		Nested struct{ Deep bool } `json:"nested"`
 	}
@@ -68,7 +78,10 @@ func TestHandlerAnswersInJSON(t *testing.T) {
 		{"an error with a status", `{"item":"teapot"}`, 418, `{"error":{"code":"teapot","message":"I'm one"}}`},
 		{"an error inside another", `{"item":"wrapped"}`, 404, `{"error":{"code":"no_item","message":"no such item"}}`},
 		{"an error with a status that is none", `{"item":"odd"}`, 500, `{"error":{"code":"odd","message":"not an error status"}}`},
-		{"no body", ``, 400, `{"error":{"code":"bad_json","at":0,"message":"unexpected end of JSON input"}}`},
+		{"no body", ``, 400, `{"error":{"code":"bad_json","at":0,"message":"the body is empty, where JSON is wanted"}}`},
+		{"a field of an embedded struct", `{"by":7}`, 400, `{"error":{"code":"bad_json","at":7,"message":"by cannot be a number"}}`},
+		{"a field below one", `{"history":{"x":[{"by":"ada"},{"place":{"by":7}}]}}`, 400,
+			`{"error":{"code":"bad_json","at":46,"message":"history.place.by cannot be a number"}}`},
 		{"a body that breaks off", `{"item":`, 400, `{"error":{"code":"bad_json","at":8,"message":"unexpected end of JSON input"}}`},
 		{"a stray character", `{"item":x}`, 400,
 			`{"error":{"code":"bad_json","at":9,"message":"invalid character 'x' looking for beginning of value"}}`},
