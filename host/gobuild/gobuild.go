@@ -102,6 +102,8 @@ func goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("build %s: the go command is not installed; install Go, or set module to a built .wasm file", dir)
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case cmd.ProcessState == nil && err != nil: // it did not start: the directory is gone, there is no memory
+		return nil, &Error{dir, err.Error()}
 	case err != nil:
 		return nil, &Error{dir, explain(strings.TrimSpace(stderr.String() + stdout.String()))}
 	}

@@ -78,6 +78,12 @@ func TestAModuleWithoutTheSDKIsToldHowToGetIt(t *testing.T) {
 	}
 }
 
+func TestAToolThatDoesNotStartSaysWhy(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone")
+	_, err := gobuild.FindSources(t.Context(), gone)
+	require.ErrorContains(t, err, "build "+gone+":\nchdir ")
+}
+
 func TestSourcesAreThoseThatMatter(t *testing.T) {
 	dir := program(t)
 	in := func(names ...string) (paths []string) {
