@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"runtime"
+	"strconv"
 
 	"spore/abi"
 	"spore/guest/internal/sys"
@@ -144,7 +145,12 @@ func respond(res *Result) error {
 		return errAnswered
 	}
 	room.frame = abi.AppendResult(room.frame[:0], res)
-	if err := sys.Check("send_response", sys.SendResponse(room.frame)); err != nil {
+	n := sys.SendResponse(room.frame)
+	if n == abi.TooLarge.Errno() {
+		return &sys.Error{Op: "send_response", Kind: abi.TooLarge,
+			Detail: "a body may have " + strconv.Itoa(abi.MaxBody) + " bytes, all headers together " + strconv.Itoa(abi.MaxHead)}
+	}
+	if err := sys.Check("send_response", n); err != nil {
 		return err
 	}
 	room.answered = true
