@@ -81,16 +81,17 @@ func KindOf(err error) Kind {
 
 // Log writes one structured line to the function's log. Level is log/slog's
 // number for it (-4 debug, 0 info, 4 warn, 8 error). kv are names and values in
-// turn; a name without a value gets an empty one. For a slog.Handler see
-// guest/logging.
+// turn; a name without a value gets an empty one. A message is clipped at 16 KiB;
+// attributes behind 40 KiB of them are left out, and "dropped" says how many. For a
+// slog.Handler see guest/logging.
 func Log(level int32, message string, kv ...string) {
-	rec := abi.LogRecord{Level: level, Message: message}
+	var attrs Pairs
 	for len(kv) > 0 {
 		p := Pair{Name: kv[0]}
 		if len(kv) > 1 {
 			p.Value, kv = kv[1], kv[1:]
 		}
-		rec.Attrs, kv = append(rec.Attrs, p), kv[1:]
+		attrs, kv = append(attrs, p), kv[1:]
 	}
-	sys.Log(abi.AppendLogRecord(nil, &rec))
+	sys.Log(sys.LogFrame(level, message, attrs))
 }

@@ -112,6 +112,16 @@ func TestAPanicAfterTheAnswerHasItsStackInTheLog(t *testing.T) {
 	require.Contains(t, line.Attrs["stack"], "echo/main.go:")
 }
 
+func TestARecordOverTheLimitIsClipped(t *testing.T) {
+	t.Parallel()
+	logs := guesttest.Build(t, echo).Get(t, "/log-large").Logs(t)
+	require.Len(t, logs, 2)
+	require.Equal(t, strings.Repeat("x", 16<<10), logs[0].Message)
+	require.Equal(t, map[string]string{"first": "1"}, logs[0].Attrs)
+	require.Equal(t, "a large value", logs[1].Message)
+	require.Equal(t, map[string]string{"first": "1", "dropped": "2"}, logs[1].Attrs)
+}
+
 func TestARequestTooManyHasALogWithoutAReport(t *testing.T) {
 	t.Parallel()
 	fn := guesttest.Options{Settings: "timeout = \"1s\"\nconcurrency = 1"}.Build(t, echo)

@@ -3,27 +3,18 @@
 //	slog.SetDefault(slog.New(logging.New(nil)))
 //
 // The host stamps each record with the time and the request id. Groups are
-// flattened: attribute c of group g is called "g.c".
+// flattened: attribute c of group g is called "g.c". What is over the limits of a
+// record is clipped or left out, as guest.Log says.
 package logging
 
 import (
 	"context"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 
-	"spore/abi"
 	"spore/guest"
 	"spore/guest/internal/sys"
-)
-
-// Bounds that keep a record within abi.MaxLogRecord: what does not fit is
-// clipped or left out, and an attribute "dropped" counts what was left out.
-const (
-	maxMessage = 16 << 10
-	maxAttrs   = 40 << 10 // bytes of all names and values
-	maxPairs   = abi.MaxPairs - 2
 )
 
 // New returns a handler that sends every record to the host at once; it may be
@@ -82,8 +73,7 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		attrs = h.flatten(attrs, h.groups, a)
 		return true
 	})
-	rec := abi.LogRecord{Level: int32(r.Level), Message: clip(r.Message, maxMessage), Attrs: fit(attrs)}
-	return sys.Check("log", h.send(abi.AppendLogRecord(nil, &rec)))
+	return sys.Check("log", h.send(sys.LogFrame(int32(r.Level), r.Message, attrs)))
 }
 
 // flatten appends a to pairs; a group becomes one pair for each attribute in it.
@@ -107,25 +97,4 @@ func (h *handler) flatten(pairs guest.Pairs, groups []string, a slog.Attr) guest
 		pairs = h.flatten(pairs, groups, member)
 	}
 	return pairs
-}
-
-// fit returns as many of the pairs, in order, as a record has room for.
-func fit(pairs guest.Pairs) guest.Pairs {
-	room := maxAttrs
-	for i := range pairs {
-		const lengths = 8 // what a pair costs beside its bytes
-		room -= len(pairs[i].Name) + len(pairs[i].Value) + lengths
-		if room < 0 || i == maxPairs {
-			dropped := strconv.Itoa(len(pairs) - i)
-			return append(slices.Clip(pairs[:i]), guest.Pair{Name: "dropped", Value: dropped})
-		}
-	}
-	return pairs
-}
-
-func clip(s string, limit int) string {
-	if len(s) > limit {
-		return s[:limit]
-	}
-	return s
 }

@@ -175,7 +175,7 @@ func TestARecordAlwaysFits(t *testing.T) {
 	}{
 		{"a huge message is clipped", strings.Repeat("m", 1<<20), []any{"k", "v"}, 1, ""},
 		{"what follows a huge value is counted", "m", []any{"a", "1", "b", strings.Repeat("v", 1<<20), "c", "3"}, 2, "2"},
-		{"attributes over the limit are counted", "m", many, maxPairs + 1, "1002"},
+		{"attributes over the limit are counted", "m", many, abi.MaxPairs - 1, "1002"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

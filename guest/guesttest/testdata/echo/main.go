@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"spore/guest"
@@ -38,6 +39,10 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		fmt.Println("printed")
 		fmt.Fprintln(os.Stderr, "REPORT RequestId: "+ev.RequestID+" is not the host's")
 		return guest.Result{Status: 202}, nil
+	case "/log-large":
+		large := strings.Repeat("x", 70<<10)
+		guest.Log(8, large, "first", "1")
+		guest.Log(8, "a large value", "first", "1", "second", large, "third", "3")
 	case "/late":
 		err := guest.Respond(guest.Text("now"))
 		time.Sleep(20 * time.Millisecond)
