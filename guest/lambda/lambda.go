@@ -23,7 +23,9 @@
 // Errors and panics are logged with Lambda's errorType and errorMessage, and the
 // client sees status 502. Streamed responses and Cognito identities do not exist
 // here. Every event starts from the snapshot: what AWS would keep in a warm
-// instance between two events is gone.
+// instance between two events is gone. Code before Start runs once, at deploy, and
+// is refused outbound calls and secrets, which on AWS often have their place there:
+// they belong in the handler.
 package lambda
 
 import (
