@@ -324,6 +324,22 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 	}
 }
 
+// TestG6ReferencesMadeInCodeAreRefused: the engine would keep each, in memory that is
+// not the guest's.
+func TestG6ReferencesMadeInCodeAreRefused(t *testing.T) {
+	loop := endless{body([]byte{0x03, 0x40, 0xd2, firstFunc, 0x1a, 0x0c, 0, 0x0b})}
+	peak := peakMemory(t, func() {
+		img, err := openEngine(t, sandbox.Options{Directory: t.TempDir()}).Prepare(t.Context(), loop.bytes(), settings())
+		if err == nil {
+			defer img.Close()
+			_, _, _ = ask(t, img, abi.Event{}, time.Second)
+		}
+		require.ErrorContains(t, err, "ref.func")
+		require.Equal(t, abi.Invalid, function.KindOf(err))
+	})
+	require.Less(t, peak, int64(16<<20))
+}
+
 // TestG8FramesTooLargeAreRefused: one call of these would be beyond any limit
 // before the host sees it.
 func TestG8FramesTooLargeAreRefused(t *testing.T) {

@@ -31,7 +31,6 @@ func instructions() (list [][]byte) {
 	add(0x43, end, end, end, end)                   // f32.const
 	add(append([]byte{0x44}, repeat(8, end)...)...) // f64.const
 	add(0xd0, 0x70)                                 // ref.null
-	add(0xd2, end)                                  // ref.func
 	add(0xfc, 10, 0, 0)                             // memory.copy
 	add(0xfc, 11, 0)                                // memory.fill
 	add(0xfc, 16, 0)                                // table.size

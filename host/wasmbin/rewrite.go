@@ -367,7 +367,7 @@ func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32)
 	copied := r.pos
 	walk(r, 0, func(in instr) { // bounded when it was scanned
 		back := f.step(in, w.weight(in, p))
-		if back == 0 && in.op != opCall && in.op != opRefFunc && !in.isBulk() {
+		if back == 0 && in.op != opCall && !in.isBulk() {
 			return
 		}
 		b = append(b, r.data[copied:in.start]...)

@@ -93,6 +93,7 @@ func TestRefusals(t *testing.T) {
 		"memory.copy from another memory":         {module(voidType, oneFunc, oneMemory, code(0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 10, 0, 1)), "memory 1 does not exist"},
 		"memory.copy to memory 0 in two bytes":    {module(voidType, oneFunc, oneMemory, code(0x41, 0, 0x41, 0, 0x41, 0, 0xfc, 10, 0x80, 0, 0)), "memory 128 does not exist"},
 		"table.set":                               {module(voidType, oneFunc, oneMemory, code(0x41, 0, 0xd0, 0x70, 0x26, 0)), "changes tables"},
+		"a reference to a function in code":       {module(voidType, oneFunc, oneMemory, section(6, 1, 0x70, 0, 0xd2, 0, 0x0b), code(0xd2, 0, 0x1a)), "ref.func in a function"},
 		"code behind the end of a function":       {module(voidType, oneFunc, oneMemory, code(0x0b, 0x01)), "after the end of a function"},
 		"a function without an end":               {module(voidType, oneFunc, oneMemory, code(0x02, 0x40)), "unexpected end"},
 		"more memory than the limit":              {module(section(5, 1, 0, 17)), "raise memory"},

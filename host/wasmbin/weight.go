@@ -60,8 +60,8 @@ func (w *rewriter) look(index int, r *reader) profile {
 	return p
 }
 
-// scan looks one function over. It refuses what a snapshot cannot hold, and what
-// does not exist in the module.
+// scan looks one function over. It refuses what a snapshot cannot hold, what would
+// take the host's memory, and what does not exist in the module.
 type scan struct {
 	w        *rewriter
 	r        *reader
@@ -94,6 +94,9 @@ func (s *scan) visit(in instr) {
 	case in.changesTables(), in.op == opMisc && (in.sub == miscMemInit || in.sub == miscDataDrop):
 		s.r.pos = in.start
 		s.r.fail("an instruction that changes tables or uses data segments; a snapshot cannot hold its effect")
+	case in.op == opRefFunc: // wazero allocates for each, and gives nothing of it back before the instance ends
+		s.r.pos = in.start
+		s.r.fail("ref.func in a function, which takes memory that no limit counts; have the reference in a table or a global")
 	case in.op == opCall && int(in.index) >= len(s.w.m.Imports):
 		s.calls = append(s.calls, in.index-uint32(len(s.w.m.Imports)))
 	case in.isBulk():
