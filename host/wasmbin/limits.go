@@ -43,6 +43,13 @@ const (
 	// cmd/vet one of 77,928.
 	maxWeight = 1 << 17
 
+	// maxGrowth is how many times as long as it was a module's code may be when it is
+	// rewritten, growthSlack aside. A bulk instruction of 3 bytes takes 60 with what charges
+	// and divides it: 4 MiB of them made 58, and 360 MiB of memory on the way. Go's code
+	// grows by 5 %, a small module that does nothing but memory.copy four times.
+	maxGrowth   = 4
+	growthSlack = 1 << 20
+
 	// maxNesting is about four times 1,153, the deepest of cmd/go and cmd/vet built
 	// for wasip1 by Go 1.26; a module with net/http has 550. Go makes a block of
 	// every place a function can be resumed at. The engine's time goes with the

@@ -313,6 +313,10 @@ func (w *rewriter) elementSegment(b []byte, r *reader) []byte {
 
 func (w *rewriter) code() []byte {
 	b := appendU32(nil, uint32(len(w.m.bodies)+len(w.own)))
+	most := growthSlack
+	for _, body := range w.m.bodies {
+		most += maxGrowth * len(body.bytes)
+	}
 	var scratch []byte
 	for i, body := range w.m.bodies {
 		if w.err != nil {
@@ -320,6 +324,9 @@ func (w *rewriter) code() []byte {
 		}
 		scratch = w.function(scratch[:0], i, body)
 		b = append(appendU32(b, uint32(len(scratch))), scratch...)
+		if len(b) > most {
+			w.keep(&Error{body.base, "the code grows to over " + strconv.Itoa(maxGrowth) + " times its length by the instructions that charge and divide its own; it has too many branches back, or bulk instructions"})
+		}
 	}
 	for _, f := range w.own {
 		b = append(appendU32(b, uint32(len(f.body))), f.body...)
