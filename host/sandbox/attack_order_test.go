@@ -126,15 +126,50 @@ func TestG16TheStartFunctionOfACommand(t *testing.T) {
 	img.Close()
 	for want, wrong := range map[abi.Kind]step{abi.Trapped: raw(0x00), abi.Deadline: endlessLoop} {
 		s := capable()
-		s.InitTimeout = 200 * time.Millisecond
+		s.InitTimeout = 10 * time.Second
 		img, err := e.Prepare(t.Context(), command(wrong), s)
 		require.NoError(t, err)
 		for range 2 {
-			_, err := img.Open(t.Context())
+			const limit = 200 * time.Millisecond
+			start := time.Now()
+			_, _, err := ask(t, img, abi.Event{}, limit)
 			require.Equal(t, want, function.KindOf(err), "%v", err)
+			require.Less(t, time.Since(start), limit+2*time.Second, "it has the event's time and no more")
 		}
 		img.Close()
 		requireUnharmed(t, e)
+	}
+}
+
+// TestG1InitialisationsInAnEventEndAtItsDeadline: where there is no snapshot, the time that
+// the guest takes to initialise is the event's, whatever a deploy may take.
+func TestG1InitialisationsInAnEventEndAtItsDeadline(t *testing.T) {
+	const clock = 0x6000
+	var now atomic.Int64
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Now: func() time.Time { return time.Unix(0, now.Load()) }})
+	late := []step{call("clock_time_get", 0, 0, 0, clock), raw(cat([]byte{0x41}, sleb(clock), []byte{0x28, 2, 0, 0x04, 0x40})...), endlessLoop, raw(0x0b)}
+	draws := []step{take(anyResult), draw(42)} // always the same: no snapshot
+	for name, guest := range map[string]handmade{
+		"a start function": {start: late, random: draws, serve: []step{take(anyResult), respond()}},
+		"main":             {init: late, random: draws, serve: []step{take(anyResult), respond()}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now.Store(0)
+			s := capable()
+			s.InitTimeout = 10 * time.Second
+			img, err := e.Prepare(t.Context(), guest.bytes(), s)
+			require.NoError(t, err)
+			defer img.Close()
+			require.NotEmpty(t, img.Note(), "there is no snapshot")
+			_, _, err = ask(t, img, abi.Event{}, 5*time.Second)
+			require.NoError(t, err)
+			now.Store(1)
+			const limit = 200 * time.Millisecond
+			start := time.Now()
+			_, _, err = ask(t, img, abi.Event{}, limit)
+			require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
+			require.Less(t, time.Since(start), limit+2*time.Second)
+		})
 	}
 }
 

@@ -113,17 +113,18 @@ func (res *resident) boot(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := inst.initialise(ctx); err != nil {
+	if err := inst.initialise(ctx, res.img.settings.InitTimeout); err != nil {
 		res.img.engine.Chore(inst.close)
 		return nil, err
 	}
 	return inst, nil
 }
 
-// initialise runs the module's start function and its _start or _initialize.
-func (inst *instance) initialise(ctx context.Context) error {
+// initialise runs the module's start function and its _start or _initialize, within
+// limit and the time that a deploy would have.
+func (inst *instance) initialise(ctx context.Context, limit time.Duration) error {
 	img := inst.res.img
-	r := newRun(ctx, inst, phaseInit, img.settings.InitTimeout)
+	r := newRun(ctx, inst, phaseInit, min(limit, img.settings.InitTimeout))
 	r.pin()
 	defer r.unpin()
 	if start := inst.mod.ExportedFunction(wasmbin.StartExport); start != nil {
@@ -131,7 +132,7 @@ func (inst *instance) initialise(ctx context.Context) error {
 		case errors.Is(err, errFrozen): // main would never run
 			return &function.Error{Kind: abi.OutOfOrder, Op: "initialise", Err: errors.New("the module's start function asked for a request; only " + abi.ExportStart + " or " + abi.ExportInitialize + " may")}
 		case err != nil:
-			return img.settings.uninitialised(err)
+			return img.settings.uninitialised(err, limit)
 		}
 	}
 	if inst.res.snapshot.Command {
@@ -149,13 +150,13 @@ func (inst *instance) initialise(ctx context.Context) error {
 	case err == nil:
 		return &function.Error{Kind: abi.NoAnswer, Op: "initialise", Err: errors.New("main returned without asking for a request; end main with guest.Start(handler)")}
 	}
-	return img.settings.uninitialised(err)
+	return img.settings.uninitialised(err, limit)
 }
 
 // uninitialised adds to the error of an initialisation what the author can do when it
-// took too long.
-func (s *Settings) uninitialised(err error) error {
-	if function.KindOf(err) != abi.Deadline {
+// took too long, unless it was an event whose time was over.
+func (s *Settings) uninitialised(err error, limit time.Duration) error {
+	if function.KindOf(err) != abi.Deadline || limit < s.InitTimeout {
 		return err
 	}
 	return &function.Error{Kind: abi.Deadline, Op: "initialise", Err: fmt.Errorf("no request was asked for within %v; raise init_timeout, or look for work that never ends before guest.Start", s.InitTimeout.Round(time.Millisecond))}

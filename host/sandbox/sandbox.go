@@ -12,8 +12,8 @@ import (
 )
 
 // Sandbox serves one event. It stands exactly at its image's snapshot when Open
-// returns it, and is closed afterwards: no state survives it. It must not be used
-// after Close, because its memory is the next one's.
+// returns it, or is new where there is none, and is closed afterwards: no state
+// survives it. It must not be used after Close, because its memory is the next one's.
 type Sandbox struct {
 	inst    *instance
 	run     run
@@ -26,7 +26,7 @@ type Sandbox struct {
 type Deadlines struct{ Response, End time.Time }
 
 // Open returns a sandbox. The caller closes it. ctx matters only where the image
-// has to be brought into memory, or has no snapshot and is initialised here.
+// has to be brought into memory.
 func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	res, since, err := img.acquire(ctx)
 	if err != nil {
@@ -61,12 +61,9 @@ func (res *resident) open(ctx context.Context, since int64) (*Sandbox, error) {
 	return sb, nil
 }
 
-// start makes a new instance that is ready for an event, unless one becomes idle
-// while it waits for a core to do that with.
+// start makes a new instance, unless one becomes idle while it waits for a core to do
+// that with.
 func (res *resident) start(ctx context.Context) (inst *instance, err error) {
-	if !res.snapshot.Frozen {
-		return res.boot(ctx)
-	}
 	res.img.engine.Chore(func() {
 		if inst = res.idle.take(); inst == nil {
 			inst, err = res.instantiate(ctx)
@@ -89,6 +86,11 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	r := &sb.run
 	r.img, r.ev, r.reply, r.phase = sb.inst.res.img, ev, reply, phaseWaiting
 	r.end, r.respond = int64(d.End.Sub(e.start)), int64(d.Response.Sub(e.start))
+	if !sb.inst.res.snapshot.Frozen {
+		if err := sb.initialise(ctx); err != nil {
+			return function.Stats{}, err
+		}
+	}
 	if sb.inst.res.snapshot.Command {
 		if err := r.beCommand(sb.inst.res.img); err != nil {
 			return function.Stats{}, err
@@ -96,6 +98,16 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	}
 	err := sb.enter(ctx, sb.inst.serve, nil)
 	return sb.stats(), err
+}
+
+// initialise makes an instance that has no snapshot to stand at ready for its event, in
+// the time that the event has for its answer.
+func (sb *Sandbox) initialise(ctx context.Context) error {
+	e := sb.inst.res.img.engine
+	start := e.elapsed()
+	err := sb.inst.initialise(ctx, time.Duration(sb.run.respond-start))
+	sb.opening += e.elapsed() - start
+	return err
 }
 
 // enter runs an exported function with sb.run on a thread of its own, and puts the
