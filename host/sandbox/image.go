@@ -23,8 +23,8 @@ const (
 	wasmPage = 64 << 10
 	// FuelSlice is how much fuel a guest has between two yields. JSON work yields
 	// every 13 us, because a function is charged for all its code and runs only
-	// some; a loop of one instruction every 370 us, one of loads that miss every
-	// cache every 6 ms. A yield costs 0.3 us. The limit on the call stack is seen
+	// some; a loop of one instruction every 370 us, a chain of loads that miss every
+	// cache every 20 to 30 ms. A yield costs 0.3 us. The limit on the call stack is seen
 	// at yields, and longer slices let a hostile guest overrun it further.
 	//
 	// The worst is memory that is touched for the first time: a page fault of 1 to 2 us,

@@ -188,6 +188,16 @@ func TestCallsArePaidFor(t *testing.T) {
 	}
 }
 
+// TestALoadCountsMoreThanOne runs a chain of loads, each of which has its address from the
+// one before. Out of all caches, each takes as long as a hundred other instructions.
+func TestALoadCountsMoreThanOne(t *testing.T) {
+	const loads = 1000
+	f := cat([]byte{0, 0x41, 0}, bytes.Repeat([]byte{0x28, 2, 0}, loads), []byte{0x1a, 0x0b})
+	_, trapped, used := run(t, nil, fill(t, program{[][]byte{f}, [3]int64{}}.bytes()))
+	require.False(t, trapped)
+	require.GreaterOrEqual(t, used, int64(4*loads))
+}
+
 // TestPlacesInTheFrameAreCharged: the engine takes them from the stack at the entry
 // of a function, for all of its joins.
 func TestPlacesInTheFrameAreCharged(t *testing.T) {

@@ -243,6 +243,9 @@ func (in instr) changesTables() bool {
 		in.sub == miscTabCopy || in.sub == miscTabGrow || in.sub == miscTabFill)
 }
 
+// isLoad reports whether in reads a number from memory.
+func (in instr) isLoad() bool { return in.op >= 0x28 && in.op <= 0x35 }
+
 // isBulk reports whether in works on as many bytes as its last operand says.
 func (in instr) isBulk() bool {
 	return in.op == opMisc && (in.sub == miscMemCopy || in.sub == miscMemFill)

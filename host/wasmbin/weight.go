@@ -11,6 +11,9 @@ const (
 	// growWeight is what a memory.grow counts, for which the engine leaves native
 	// code: 0.1 us. What is touched of the new pages is not in it (FuelSlice).
 	growWeight = 200
+	// loadWeight is what a load counts: one that misses all caches takes 100 to 300 ns, and when
+	// its address comes from the load before there is nothing to do meanwhile.
+	loadWeight = 4
 	// movesShift makes one unit of eight locals moved from one piece of code to
 	// the next.
 	movesShift = 3
@@ -206,6 +209,9 @@ func (w *rewriter) weight(in instr, p *profile) int64 {
 		n = max(1, size(w.m.globals[in.index].typ)/8)
 	case 0x40: // memory.grow
 		n = growWeight
+	}
+	if in.isLoad() {
+		n = loadWeight
 	}
 	if in.isBulk() {
 		n += bulkWeight
