@@ -44,7 +44,7 @@ func TestG7Tables(t *testing.T) {
 		wasm []byte
 		want string
 	}{
-		"a minimum of 2^27":                 {withSection(t, good, 4, table([]byte{0}, leb(1<<27))), "a table of 134217728 entries; spore accepts 2000000"},
+		"a minimum of 2^27":                 {withSection(t, good, 4, table([]byte{0}, leb(1<<27))), "a table of 134217728 entries; spore accepts 200000"},
 		"a minimum and a maximum of 2^32-1": {withSection(t, good, 4, table([]byte{1}, leb(1<<32-1), leb(1<<32-1))), "a table of 4294967295 entries"},
 		"a thousand tables":                 {withSection(t, good, 4, vec(tables...)), "1000 tables; spore accepts 1"},
 		"table.grow without a maximum":      {withSection(t, handmade{serve: []step{raw(grow...)}}, 4, table([]byte{0, 1})), "changes tables"},

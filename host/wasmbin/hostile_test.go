@@ -176,7 +176,7 @@ func TestM2HostileModules(t *testing.T) {
 	body := func(instructions ...[]byte) []byte {
 		return module(voidType, oneFunc, oneMemory, bodies(append(append([]byte{0}, slices.Concat(instructions...)...), 0x0b)))
 	}
-	table := section(4, append([]byte{1, 0x70, 0}, leb(2_000_000)...)...)
+	table := section(4, append([]byte{1, 0x70, 0}, leb(200_000)...)...)
 	segments := func(n, elements int) []byte {
 		segment := slices.Concat([]byte{0, 0x41, 0, 0x0b}, leb(uint64(elements)), make([]byte, elements))
 		return vec(9, n, bytes.Repeat(segment, n)...)

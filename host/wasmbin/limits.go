@@ -12,8 +12,8 @@ const (
 	maxImports       = 1_000
 	maxExports       = 1_000
 	maxGlobals       = 10_000
-	maxTableEntries  = 2_000_000
-	minTableMax      = 10_000 // a table without a maximum gets this one, or its minimum
+	maxTableEntries  = maxFunctions // a sandbox has a table of its own: six bytes an entry, beside its memory
+	minTableMax      = 10_000       // a table without a maximum gets this one, or its minimum
 	maxSegments      = 100_000
 	maxParams        = 1_000
 	maxAllParams     = 100_000 // and results, of all types together
