@@ -33,7 +33,6 @@ var layers = [][]string{
 var doors = map[string]string{
 	"github.com/tetratelabs/wazero": "spore/host/sandbox",
 	"github.com/valyala/fasthttp":   "spore/host/trigger/web",
-	"github.com/fasthttp/router":    "spore/host/trigger/web",
 	"github.com/BurntSushi/toml":    "spore/host/config",
 	"github.com/nats-io":            "spore/host/state",
 	"github.com/fsnotify/fsnotify":  "spore/host",

@@ -36,7 +36,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 		return
 	}
-	s.table.Load().router.Handler(ctx)
+	s.dispatch(ctx)
 }
 
 func (s *Server) panicked(id string, p any) {

@@ -11,8 +11,8 @@ import (
 )
 
 // fillEvent sets ev from a request, without what the Invoker knows: function,
-// version and deadlines. Its strings lie in ctx, except the request id and the
-// parameters; its lists are overwritten.
+// version and deadlines. Its strings lie in ctx, except the request id; its lists
+// are overwritten.
 func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	h, uri := &ctx.Request.Header, ctx.Request.URI()
 	ev.RequestID = string(ctx.Response.Header.Peek(requestIDHeader))
@@ -23,7 +23,7 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	ev.Method = borrow(h.Method())
 	ev.Path = borrow(uri.PathOriginal())
 	ev.RawQuery = borrow(uri.QueryString())
-	ev.Params = appendParams(ev.Params[:0], ctx, r)
+	ev.Params = appendParams(ev.Params[:0], ev.Path, r)
 	ev.ClientAddr = peerAddr(ctx)
 	ev.Body = body
 	ev.BodySize = uint32(len(body))
@@ -61,20 +61,23 @@ func traceID(headers abi.Pairs) string {
 	return headers.Get("x-amzn-trace-id")
 }
 
-// appendParams goes by the names in the route, because the router also leaves
-// values of paths that it tried in vain.
-func appendParams(dst abi.Pairs, ctx *fasthttp.RequestCtx, r *route) abi.Pairs {
-	for _, name := range r.params {
-		value, ok := ctx.UserValue(name).(string)
-		if !ok {
-			continue // an optional parameter
+// appendParams takes the values of r's parameters out of a path that r matches.
+func appendParams(dst abi.Pairs, path string, r *route) abi.Pairs {
+	left := strings.TrimPrefix(path, "/")
+	for _, s := range r.segments {
+		value := left
+		if s.kind != rest {
+			value, left, _ = strings.Cut(left, "/")
+		}
+		if s.kind == literal {
+			continue
 		}
 		if strings.IndexByte(value, '%') >= 0 {
 			if decoded, err := url.PathUnescape(value); err == nil {
 				value = decoded
 			}
 		}
-		dst = append(dst, abi.Pair{Name: name, Value: value})
+		dst = append(dst, abi.Pair{Name: s.text, Value: value})
 	}
 	return dst
 }

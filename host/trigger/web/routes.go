@@ -1,11 +1,12 @@
 package web
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/fasthttp/router"
 	"github.com/valyala/fasthttp"
 
 	"spore/host/function"
@@ -20,114 +21,214 @@ type Binding struct {
 	Function string
 }
 
-// table is an immutable set of routes.
-type table struct{ router *router.Router }
-
-// route is a Binding with what is known about it beforehand.
+// route is a Binding with its path taken apart.
 type route struct {
 	Binding
-	params []string // names, in the order of the path
+	segments []segment
+}
+
+// health is the host's own route.
+var health = &route{Binding{Function: "(the host)"}, []segment{{healthPath[1:], literal}}}
+
+// segment is what stands between two slashes of a route's path.
+type segment struct {
+	text string // a literal, or a parameter's name
+	kind segmentKind
+}
+
+type segmentKind int
+
+const (
+	literal   segmentKind = iota
+	parameter             // "{name}": one segment, not empty
+	rest                  // "{name:*}": all that follows, empty or not
+)
+
+// table is an immutable set of routes, a tree for each method.
+type table map[string]*node
+
+// node is where the paths of some routes have come to, segment by segment. What comes
+// next is looked for among the literals, then as a parameter, then as a rest; a way that
+// leads to no route is given up for the next. So the most specific route answers, in
+// whatever order they were added. A lookup comes to each node at most once.
+type node struct {
+	literals  map[string]*node
+	parameter *node
+	rest      *route
+	end       *route // of paths that end here
 }
 
 // SetRoutes replaces all routes at once; requests being served keep theirs. A
 // GET route answers HEAD as well, unless there is a route for it. On error (a
 // malformed path, two routes that clash, the path /healthz) nothing changes.
 func (s *Server) SetRoutes(bindings []Binding) error {
-	bindings = slices.Clone(bindings)
-	slices.SortStableFunc(bindings, literalFirst)
-	t := newTable()
-	t.router.NotFound = func(ctx *fasthttp.RequestCtx) { refuse(ctx, notFound) }
-	t.router.MethodNotAllowed = t.refuseMethod
+	t := table{}
+	*t.slot(fasthttp.MethodGet, health.segments) = health
+	*t.slot(fasthttp.MethodHead, health.segments) = health
 	for _, b := range bindings {
-		if err := t.add(b.Method, b, s.answer); err != nil {
-			return err
+		if err := t.add(b); err != nil {
+			return fmt.Errorf("add route %s %s of function %s: %w", b.Method, b.Path, b.Function, err)
 		}
 	}
-	for _, b := range bindings {
-		if b.Method != fasthttp.MethodGet || slices.ContainsFunc(bindings, isHead(b.Path)) {
-			continue
-		}
-		if err := t.add(fasthttp.MethodHead, b, s.answer); err != nil {
-			return err
+	for _, r := range t[fasthttp.MethodGet].all() {
+		if slot := t.slot(fasthttp.MethodHead, r.segments); *slot == nil {
+			*slot = r
 		}
 	}
-	s.table.Store(t)
+	s.table.Store(&t)
 	return nil
 }
 
-// literalFirst orders bindings for the router, which takes "/a" before
-// "/a/{rest:*}" but not after it.
-func literalFirst(a, b Binding) int {
-	return strings.Count(a.Path, "{") - strings.Count(b.Path, "{")
+func (t table) add(b Binding) error {
+	segments, err := parsePath(b.Path)
+	if err != nil {
+		return err
+	}
+	if b.Method == "" {
+		return errors.New("it has no method")
+	}
+	slot := t.slot(b.Method, segments)
+	if *slot != nil {
+		return fmt.Errorf("%s has it already", (*slot).Function)
+	}
+	*slot = &route{b, segments}
+	return nil
 }
 
-func isHead(path string) func(Binding) bool {
-	return func(b Binding) bool { return b.Method == fasthttp.MethodHead && b.Path == path }
+// parsePath takes a route's path apart: "/a/{name}" or "/a/{rest:*}".
+func parsePath(path string) ([]segment, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New("the path does not begin with a slash")
+	}
+	var segments []segment
+	for text := range strings.SplitSeq(path[1:], "/") {
+		if n := len(segments); n > 0 && segments[n-1].kind == rest {
+			return nil, errors.New("the path goes on after a rest")
+		}
+		s := segment{text, literal}
+		if strings.ContainsAny(text, "{}") {
+			if s = parseParameter(text); s.text == "" {
+				return nil, fmt.Errorf("%q is not a parameter like {name} or {name:*}", text)
+			}
+		}
+		segments = append(segments, s)
+	}
+	return segments, nil
 }
 
-func newTable() *table {
-	r := router.New()
-	// A redirect would answer for a function that was not asked.
-	r.RedirectTrailingSlash = false
-	r.RedirectFixedPath = false
-	r.HandleOPTIONS = false
-	healthy := func(ctx *fasthttp.RequestCtx) {
+// parseParameter returns the parameter that text is, without a name when it is none.
+func parseParameter(text string) segment {
+	name, open := strings.CutPrefix(text, "{")
+	name, shut := strings.CutSuffix(name, "}")
+	kind := parameter
+	if before, all := strings.CutSuffix(name, ":*"); all {
+		name, kind = before, rest
+	}
+	if !open || !shut || strings.ContainsAny(name, "{}:") {
+		return segment{}
+	}
+	return segment{name, kind}
+}
+
+// slot returns where the route of that method and path belongs.
+func (t table) slot(method string, path []segment) **route {
+	if t[method] == nil {
+		t[method] = &node{}
+	}
+	n := t[method]
+	for _, s := range path {
+		switch s.kind {
+		case literal:
+			n = n.literal(s.text)
+		case parameter:
+			if n.parameter == nil {
+				n.parameter = &node{}
+			}
+			n = n.parameter
+		case rest:
+			return &n.rest
+		}
+	}
+	return &n.end
+}
+
+func (n *node) literal(text string) *node {
+	if n.literals == nil {
+		n.literals = map[string]*node{}
+	}
+	if n.literals[text] == nil {
+		n.literals[text] = &node{}
+	}
+	return n.literals[text]
+}
+
+// all returns the routes from n on.
+func (n *node) all() []*route {
+	if n == nil {
+		return nil
+	}
+	list := slices.DeleteFunc([]*route{n.rest, n.end}, func(r *route) bool { return r == nil })
+	for _, next := range n.literals {
+		list = append(list, next.all()...)
+	}
+	return append(list, n.parameter.all()...)
+}
+
+// find returns the route of a request, or nil.
+func (t table) find(method, path string) *route {
+	return t[method].find(strings.TrimPrefix(path, "/"))
+}
+
+// find looks from n on for what is left of a path, without the slash before it.
+func (n *node) find(path string) *route {
+	if n == nil {
+		return nil
+	}
+	text, left, more := strings.Cut(path, "/")
+	if r := n.literals[text].after(left, more); r != nil {
+		return r
+	}
+	if text != "" {
+		if r := n.parameter.after(left, more); r != nil {
+			return r
+		}
+	}
+	return n.rest
+}
+
+// after is find behind a segment that was the last one, unless there is more.
+func (n *node) after(left string, more bool) *route {
+	if n == nil || more {
+		return n.find(left)
+	}
+	return n.end
+}
+
+// allowed returns the methods that path has a route for.
+func (t table) allowed(path string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(t)), func(method string) bool { return t.find(method, path) == nil })
+}
+
+// dispatch answers a request that the gate has let through.
+func (s *Server) dispatch(ctx *fasthttp.RequestCtx) {
+	t, path := *s.table.Load(), borrow(ctx.URI().PathOriginal())
+	r := t.find(borrow(ctx.Method()), path)
+	switch {
+	case r == health:
 		ctx.SetContentType("text/plain; charset=utf-8")
 		ctx.SetBodyString("ok")
+	case r != nil:
+		s.answer(ctx, r)
+	default:
+		refuseRoute(ctx, t.allowed(path))
 	}
-	r.GET(healthPath, healthy)
-	r.HEAD(healthPath, healthy)
-	return &table{r}
 }
 
-// add enters one route. The router reports a path it cannot take by a panic,
-// and the path comes from a configuration file.
-func (t *table) add(method string, b Binding, serve func(*fasthttp.RequestCtx, *route)) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("add route %s %s of function %s: %v", method, b.Path, b.Function, p)
-		}
-	}()
-	params, ok := paramNames(b.Path)
-	if !ok {
-		panic("a brace has no partner")
+func refuseRoute(ctx *fasthttp.RequestCtx, allowed []string) {
+	if len(allowed) == 0 {
+		refuse(ctx, notFound)
+		return
 	}
-	r := &route{b, params}
-	t.router.Handle(method, b.Path, func(ctx *fasthttp.RequestCtx) { serve(ctx, r) })
-	return nil
-}
-
-// refuseMethod answers 405. The router names OPTIONS among the methods allowed
-// whether there is such a route or not.
-func (t *table) refuseMethod(ctx *fasthttp.RequestCtx) {
-	path := string(ctx.Request.URI().PathOriginal())
-	if h, _ := t.router.Lookup(fasthttp.MethodOptions, path, nil); h == nil {
-		allowed := strings.Split(string(ctx.Response.Header.Peek(fasthttp.HeaderAllow)), ", ")
-		allowed = slices.DeleteFunc(allowed, func(m string) bool { return m == fasthttp.MethodOptions })
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(allowed, ", "))
-	}
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(allowed, ", "))
 	refuse(ctx, methodNotAllowed)
-}
-
-// paramNames returns the names in a path such as "/a/{name}/{rest:*}". What
-// follows the name is the router's: ":*", ":" and an expression, or "?". Braces
-// that don't match are not ok; the router takes them for text.
-func paramNames(path string) (names []string, ok bool) {
-	depth := 0
-	for i, c := range path {
-		switch {
-		case c == '{':
-			if depth == 0 {
-				name, _, _ := strings.Cut(path[i+1:], "}")
-				name, _, _ = strings.Cut(name, ":")
-				names = append(names, strings.TrimSuffix(name, "?"))
-			}
-			depth++
-		case c == '}' && depth == 0:
-			return nil, false
-		case c == '}':
-			depth--
-		}
-	}
-	return names, depth == 0
 }

@@ -5,8 +5,8 @@
 // Requests that could mean two things are refused before they are routed
 // (gate.go), signed routes are verified before a sandbox is taken (slack.go), a
 // guest's answer is checked before any of it is written (answer.go), and errors
-// show a kind and a request id, never a cause (errors.go). fasthttp and its
-// router are this package's alone.
+// show a kind and a request id, never a cause (errors.go). fasthttp is this
+// package's alone.
 package web
 
 import (
