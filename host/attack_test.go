@@ -114,6 +114,17 @@ func TestS6ValuesThatAreLookedFor(t *testing.T) {
 	}
 }
 
+// TestALineWithASecretIsWrittenAtOnce: on a terminal each write begins by wiping the
+// line, and a log line in pieces would wipe itself.
+func TestALineWithASecretIsWrittenAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	r := &redactor{out: wiping{&out}}
+	r.add("TOKEN", []byte("12345678"))
+	_, err := r.Write([]byte("token 12345678 was refused\n"))
+	require.NoError(t, err)
+	require.Equal(t, wipe+"token [secret TOKEN] was refused\n", out.String())
+}
+
 // TestS7TheReadmeSaysWhatIsNotKeptApart: what this host does not defend against
 // is the first thing to know of it.
 func TestS7TheReadmeSaysWhatIsNotKeptApart(t *testing.T) {

@@ -78,7 +78,8 @@ func inJSON(s string) string {
 	return q[1 : len(q)-1]
 }
 
-// Write takes whole lines.
+// Write takes whole lines, and writes them at once: what comes behind may do something
+// before each write.
 func (r *redactor) Write(lines []byte) (int, error) {
 	r.mu.Lock()
 	values := r.values
@@ -86,7 +87,7 @@ func (r *redactor) Write(lines []byte) (int, error) {
 	if values == nil {
 		return r.out.Write(lines)
 	}
-	if _, err := values.WriteString(r.out, string(lines)); err != nil {
+	if _, err := io.WriteString(r.out, values.Replace(string(lines))); err != nil {
 		return 0, err
 	}
 	return len(lines), nil
