@@ -114,6 +114,21 @@ func TestS6ValuesThatAreLookedFor(t *testing.T) {
 	}
 }
 
+// TestS6ASecretThatBeginsWithAnother is not told by what follows the shorter one,
+// whichever was handed out first.
+func TestS6ASecretThatBeginsWithAnother(t *testing.T) {
+	for _, names := range [][]string{{"SHORT", "LONG"}, {"LONG", "SHORT"}} {
+		var out bytes.Buffer
+		r := &redactor{out: &out}
+		for _, name := range names {
+			r.add(name, []byte(map[string]string{"SHORT": "service-account", "LONG": "service-account:hunter2"}[name]))
+		}
+		_, err := r.Write([]byte("service-account:hunter2, service-account\n"))
+		require.NoError(t, err)
+		require.Equal(t, "[secret LONG], [secret SHORT]\n", out.String())
+	}
+}
+
 // TestALineWithASecretIsWrittenAtOnce: on a terminal each write begins by wiping the
 // line, and a log line in pieces would wipe itself.
 func TestALineWithASecretIsWrittenAtOnce(t *testing.T) {

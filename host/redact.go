@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,9 +22,12 @@ type redactor struct {
 
 	mu     sync.Mutex
 	known  map[string]bool // values
-	pairs  []string        // what to look for, and what to write instead
+	marks  []mark          // the longest first: one secret may begin with another
 	values *strings.Replacer
 }
+
+// mark is what to look for, and what to write instead.
+type mark struct{ form, instead string }
 
 // minRedacted is the shortest value that is looked for: shorter ones stand in
 // ordinary words.
@@ -41,14 +46,19 @@ func (r *redactor) add(name string, value []byte) {
 	r.known[string(value)] = true
 	instead := "[secret " + name + "]"
 	for _, form := range forms(string(value)) {
-		r.pairs = append(r.pairs, form, instead)
+		r.marks = append(r.marks, mark{form, instead})
 	}
 	for line := range strings.Lines(string(value)) { // a key in PEM is printed line by line
 		if line = strings.TrimSpace(line); len(line) >= minRedacted {
-			r.pairs = append(r.pairs, line, instead)
+			r.marks = append(r.marks, mark{line, instead})
 		}
 	}
-	r.values = strings.NewReplacer(r.pairs...)
+	slices.SortStableFunc(r.marks, func(a, b mark) int { return cmp.Compare(len(b.form), len(a.form)) })
+	var pairs []string
+	for _, m := range r.marks {
+		pairs = append(pairs, m.form, m.instead)
+	}
+	r.values = strings.NewReplacer(pairs...)
 }
 
 // forms are the ways in which a value may be in a log line.
