@@ -89,7 +89,8 @@ const settle = 100 * time.Millisecond
 
 // replace puts what was prepared into service, in an order in which no request
 // meets a route without its function. A nil entry stands for a function that
-// failed: what served before goes on.
+// failed: what served before goes on, under its own routes. When another function has
+// one of them now, nothing changes.
 func (h *host) replace(cfg *config.Config, next []*deployed) error {
 	old, table := h.deployed, map[string]*deployed{}
 	for i, d := range next {
@@ -101,20 +102,25 @@ func (h *host) replace(cfg *config.Config, next []*deployed) error {
 			table[name] = d
 		}
 	}
+	setRoutes := func() {}
+	if h.route != nil {
+		var err error
+		if setRoutes, err = h.route(table); err != nil {
+			h.discard(next)
+			return err
+		}
+	}
 	both := maps.Clone(old)
 	maps.Copy(both, table)
 	h.dispatcher.Replace(liveOf(both))
-	var err error
-	if h.route != nil {
-		err = h.route(table)
-	}
+	setRoutes()
 	if len(both) > len(table) {
 		time.Sleep(settle)
 		h.dispatcher.Replace(liveOf(table))
 	}
 	h.deployed = table
 	h.announce(old)
-	return err
+	return nil
 }
 
 func liveOf(functions map[string]*deployed) []invoke.Live {

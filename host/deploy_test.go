@@ -82,3 +82,30 @@ func TestADeployThatIsCancelledChangesNothing(t *testing.T) {
 	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
 	require.NoError(t, err)
 }
+
+// TestRoutesThatClashChangeNothing moves a route to another function while the one that
+// has it cannot be deployed, and removes a third.
+func TestRoutesThatClashChangeNothing(t *testing.T) {
+	t.Parallel()
+	function := func(name, module, path string) string {
+		return strings.NewReplacer("NAME", name, "MODULE", module, "PATH", path).Replace(
+			"[function.NAME]\nmodule = \"MODULE.wasm\"\n[[function.NAME.route]]\npath = \"PATH\"\n")
+	}
+	dir := newDir(t, function("a", "hello", "/a")+function("b", "hello", "/b")+function("c", "hello", "/c"))
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.wasm"), wasm, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "bad.wasm"), nil, 0o600))
+	h := startHost(t, dir, time.Now)
+	writeConfig(t, dir, function("a", "bad", "/other")+function("b", "hello", "/a")+function("d", "hello", "/d"))
+	refused := h.logged("not deployed", 1)[0]["error"]
+	require.Contains(t, refused, "deploy a:")
+	require.Contains(t, refused, "of function b: a has it already")
+	for _, path := range []string{"/a", "/b", "/c"} {
+		require.Equal(t, 200, h.get(path).status, path)
+	}
+	require.Equal(t, 404, h.get("/d").status)
+	writeConfig(t, dir, function("b", "hello", "/a")+function("d", "hello", "/d"))
+	h.logged("removed", 2)
+	require.Equal(t, 200, h.get("/d").status)
+	require.Equal(t, 404, h.get("/c").status)
+}

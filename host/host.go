@@ -50,8 +50,9 @@ type host struct {
 	redact   *redactor            // knows the secrets that were handed out
 	deployed map[string]*deployed // used by one goroutine at a time
 
-	// route makes the routes of functions the listener's; nil without a listener.
-	route func(functions map[string]*deployed) error
+	// route checks the routes of functions and returns what makes them the listener's;
+	// nil without a listener.
+	route func(functions map[string]*deployed) (set func(), err error)
 }
 
 // idleTime is how long a function that nobody calls stays in memory. Its next

@@ -159,7 +159,7 @@ type server struct {
 }
 
 func (s *server) run(ctx context.Context, listener net.Listener) error {
-	s.route = s.setRoutes
+	s.route = s.prepareRoutes
 	s.web = web.New(web.Options{Invoker: s.invoker, Now: s.now, Secret: s.signingSecret, Log: s.log, Drain: drainTime, Chore: s.engine.Chore})
 	s.watcher.begin(s.cfg)
 	stop := progress(s.opt.logs, "building and preparing functions")
@@ -188,15 +188,15 @@ func (s *server) signingSecret(name string) ([]byte, error) {
 	return s.handedOut(name, s.secrets.Load().Lookup)
 }
 
-// setRoutes puts the functions' routes in front of the listener.
-func (s *server) setRoutes(functions map[string]*deployed) error {
+// prepareRoutes returns what puts the functions' routes in front of the listener.
+func (s *server) prepareRoutes(functions map[string]*deployed) (set func(), err error) {
 	var bindings []web.Binding
 	for _, d := range functions {
 		for _, r := range d.spec.Routes {
 			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name})
 		}
 	}
-	return s.web.SetRoutes(bindings)
+	return s.web.PrepareRoutes(bindings)
 }
 
 // reloadOnChange deploys again whenever files change or SIGHUP comes.

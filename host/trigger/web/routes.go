@@ -62,12 +62,22 @@ type node struct {
 // GET route answers HEAD as well, unless there is a route for it. On error (a
 // malformed path, two routes that clash, the path /healthz) nothing changes.
 func (s *Server) SetRoutes(bindings []Binding) error {
+	set, err := s.PrepareRoutes(bindings)
+	if err == nil {
+		set()
+	}
+	return err
+}
+
+// PrepareRoutes is SetRoutes for a caller that has something to do between finding out
+// whether the routes are good and calling set, which replaces them.
+func (s *Server) PrepareRoutes(bindings []Binding) (set func(), err error) {
 	t := table{}
 	*t.slot(fasthttp.MethodGet, health.segments) = health
 	*t.slot(fasthttp.MethodHead, health.segments) = health
 	for _, b := range bindings {
 		if err := t.add(b); err != nil {
-			return fmt.Errorf("add route %s %s of function %s: %w", b.Method, b.Path, b.Function, err)
+			return nil, fmt.Errorf("add route %s %s of function %s: %w", b.Method, b.Path, b.Function, err)
 		}
 	}
 	for _, r := range t[fasthttp.MethodGet].all() {
@@ -75,8 +85,7 @@ func (s *Server) SetRoutes(bindings []Binding) error {
 			*slot = r
 		}
 	}
-	s.table.Store(&t)
-	return nil
+	return func() { s.table.Store(&t) }, nil
 }
 
 func (t table) add(b Binding) error {
