@@ -160,14 +160,14 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
+	if missing := h.missingSecrets(spec); len(missing) > 0 {
+		return nil, h.refused(spec, fmt.Errorf("secret %s is not set; add it to the secrets that functions.toml names", strings.Join(missing, ", ")))
+	}
 	digest := identity(spec, code.digest, samples)
 	if was := h.deployed[spec.Name]; was != nil && was.digest == digest && was.live.Image.Touch() {
 		kept := *was
 		kept.spec = *spec // routes may have changed
 		return &kept, nil
-	}
-	if missing := h.missingSecrets(spec); len(missing) > 0 {
-		return nil, h.refused(spec, fmt.Errorf("secret %s is not set; add it to the secrets that functions.toml names", strings.Join(missing, ", ")))
 	}
 	kv, err := h.keys(*spec)
 	if err != nil {

@@ -109,3 +109,19 @@ func TestRoutesThatClashChangeNothing(t *testing.T) {
 	require.Equal(t, 200, h.get("/d").status)
 	require.Equal(t, 404, h.get("/c").status)
 }
+
+// TestARouteWhoseSecretIsMissingIsRefused also where nothing else about the function has
+// changed.
+func TestARouteWhoseSecretIsMissingIsRefused(t *testing.T) {
+	t.Parallel()
+	const toml = helloFile + "[secrets]\nfile = \"secrets.toml\"\n"
+	dir := newDir(t, toml)
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.wasm"), wasm, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets.toml"), []byte("OTHER = \"x\"\n"), 0o600))
+	h := startHost(t, dir, time.Now)
+	writeConfig(t, dir, toml+"[[function.hello.route]]\nmethod = \"POST\"\npath = \"/slack\"\nverify = { slack = \"SIGNING\" }\n")
+	require.Contains(t, h.logged("not deployed", 1)[0]["error"], "secret SIGNING is not set")
+	require.Equal(t, 404, h.post("/slack", "").status)
+	require.Equal(t, 200, h.get("/").status)
+}
