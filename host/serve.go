@@ -47,6 +47,7 @@ func newServe() *cobra.Command {
 			if err := dumpNothing(); err != nil {
 				return fmt.Errorf("switch core dumps off: %w", err)
 			}
+			signal.Ignore(syscall.SIGPIPE) // whoever reads the log may end first; requests need nobody to read it
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			context.AfterFunc(ctx, stop) // a second signal finds the default: to end the process

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -343,4 +346,30 @@ func TestG12GuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
 	require.Equal(t, "f", line["function"])
 	require.Equal(t, map[string]any{"level": "ERROR", "function": "other"}, line["attrs"])
 	require.Equal(t, `\x1b[2Jcleared\r\n`, line["msg"])
+}
+
+// TestAHostOutlivesTheReaderOfItsLog, as where Ctrl-C in a shell ends both sides of
+// `spore serve 2>&1 | tee log`: requests that are under way still get their answers.
+func TestAHostOutlivesTheReaderOfItsLog(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, helloFile)
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.wasm"), wasm, 0o600))
+	cmd := exec.Command("spore", "serve", "--config", filepath.Join(dir, "functions.toml"))
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = cmd.Stdout
+	require.NoError(t, cmd.Start())
+	defer cmd.Process.Kill()
+	h := &testHost{t: t, dir: dir}
+	for lines := bufio.NewScanner(out); h.url == ""; {
+		require.True(t, lines.Scan(), "the host ended")
+		_, h.url, _ = strings.Cut(lines.Text(), "spore serves ")
+	}
+	require.NoError(t, out.Close())
+	for range 3 { // each has a REPORT line, which is written before the host ends
+		require.Equal(t, 200, h.get("/").status)
+	}
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
 }
