@@ -75,7 +75,8 @@ func (s *Secrets) directory() (map[string]string, error) {
 }
 
 // file returns the values of the secrets file, reading it again when it is
-// another file than last time, or was written since.
+// another file than last time, or was written since. One that cannot be parsed any
+// more changes nothing: whoever serves goes on, and the next OpenSecrets says why.
 func (s *Secrets) file() (map[string]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,11 +92,14 @@ func (s *Secrets) file() (map[string]string, error) {
 		return nil, err
 	}
 	values, err := s.source.Parse(data)
-	if err != nil {
+	if err != nil && s.info == nil {
 		return nil, fmt.Errorf("%s: %w", s.source.File, err)
 	}
-	s.info, s.values = info, values
-	return values, nil
+	if err == nil {
+		s.values = values
+	}
+	s.info = info
+	return s.values, nil
 }
 
 // readCredential reads one file of a directory source. Tools that write such
