@@ -29,17 +29,46 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "spore",
-		Short:         "a self-hosted Lambda: Go functions in a fresh sandbox per request",
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:                        "spore",
+		Short:                      "a self-hosted Lambda: Go functions in a fresh sandbox per request",
+		SilenceErrors:              true,
+		SilenceUsage:               true,
+		SuggestionsMinimumDistance: 2,
+		Args:                       noOtherCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringP("config", "c", "functions.toml", "the configuration file")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newServe(), newBuild(), newInvoke(), newNew(), newVersion(), newCompile())
+	for _, cmd := range append(root.Commands(), root) {
+		cmd.Args = orUsage(cmd.Args)
+	}
 	return root
+}
+
+// noOtherCommand refuses what spore cannot do, and says what was meant.
+func noOtherCommand(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err != nil {
+		if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+			return &usageError{fmt.Errorf("%w; did you mean %s?", err, strings.Join(meant, " or "))}
+		}
+	}
+	return err
+}
+
+// orUsage returns check with errors that say what to do next.
+func orUsage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		var usage *usageError
+		err := check(cmd, args)
+		if err == nil || errors.As(err, &usage) {
+			return err
+		}
+		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	}
 }
 
 // usageError is a command line that makes no sense.
