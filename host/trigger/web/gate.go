@@ -21,6 +21,7 @@ var (
 	badPath     = refusal{fasthttp.StatusBadRequest, "invalid", "the path must be in its simplest form: no dot segments or empty segments, no encoded slash or NUL, no backslash"}
 	badHeader   = refusal{fasthttp.StatusBadRequest, "invalid", "header lines must end in CR LF, must not be folded, and their names must not hold spaces"}
 	badFraming  = refusal{fasthttp.StatusBadRequest, "invalid", "send either content-length or transfer-encoding"}
+	badEncoding = refusal{fasthttp.StatusBadRequest, "invalid", "the only transfer-encoding understood is chunked"}
 	badExpect   = refusal{fasthttp.StatusExpectationFailed, "invalid", "the only expectation understood is 100-continue"}
 	manyHeaders = refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "too_large", "send fewer headers"}
 )
@@ -110,6 +111,8 @@ func inspectHeader(h *fasthttp.RequestHeader) *refusal {
 	switch {
 	case length && encoding:
 		return &badFraming
+	case encoding && h.ContentLength() != -1:
+		return &badEncoding // "identity", for which there is no body
 	case length && h.ContentLength() < 0:
 		return &longBody // see dontWaitForLongBodies
 	case lines > abi.MaxPairs:

@@ -41,6 +41,7 @@ func TestAmbiguousRequests(t *testing.T) {
 		"an empty length":                     {post("Content-Length:") + hidden, 400},
 		"two encodings":                       {post("Transfer-Encoding: chunked", "Transfer-Encoding: chunked") + "0\r\n\r\n" + hidden, 400},
 		"an encoding we do not know":          {post("Transfer-Encoding: gzip, chunked") + "0\r\n\r\n" + hidden, 400},
+		"the encoding that was none":          {post("Transfer-Encoding: identity") + hidden, 400},
 		"an encoding with a vertical tab":     {post("Transfer-Encoding: \x0bchunked") + "0\r\n\r\n" + hidden, 400},
 		"an encoding in quotes":               {post("Transfer-Encoding: \"chunked\"") + "0\r\n\r\n" + hidden, 400},
 		"an encoding in HTTP/1.0":             {"POST /x HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden, 400},
