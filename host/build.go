@@ -76,10 +76,31 @@ func build(cmd *cobra.Command, dir, output string) (*built, error) {
 	if err := sandbox.Check(wasm); err != nil {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "check " + dir, Err: err}
 	}
-	if err := os.WriteFile(output, wasm, 0o644); err != nil {
+	if err := replaceFile(output, wasm); err != nil {
 		return nil, err
 	}
 	return &built{output, len(wasm), sandbox.Digest(wasm)}, nil
+}
+
+// replaceFile makes data the content of the file at path at once, so that a host that
+// watches it sees the old file or the new one, and a full disk leaves the old one. What
+// is no file, a device say, is written to.
+func replaceFile(path string, data []byte) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, data, 0o644)
+	}
+	fresh := path + ".new"
+	err := os.WriteFile(fresh, data, 0o644)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
+		_ = os.Remove(fresh)
+	}
+	return err
 }
 
 // seconds rounds a duration for people.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"sync"
 	"unicode/utf8"
 
@@ -69,5 +68,5 @@ func (r *recorder) save(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o644)
+	return replaceFile(path, append(data, '\n'))
 }
