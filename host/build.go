@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,9 +37,14 @@ func newBuild() *cobra.Command {
 		Example: "  spore build ./modules/hello\n  spore build ./modules/hello -o hello.wasm --json",
 		Args:    oneArgument("directory with a Go main package in it", "build ./modules/hello"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, restore := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer restore()
 			stop := progress(cmd.ErrOrStderr(), "building "+args[0])
-			b, err := build(cmd, args[0], output)
+			b, err := build(ctx, args[0], output)
 			stop()
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			if err != nil {
 				return err
 			}
@@ -52,7 +60,7 @@ func newBuild() *cobra.Command {
 	return cmd
 }
 
-func build(cmd *cobra.Command, dir, output string) (*built, error) {
+func build(ctx context.Context, dir, output string) (*built, error) {
 	info, err := os.Stat(dir)
 	if err != nil || !info.IsDir() {
 		return nil, &usageError{fmt.Errorf("%s is not a directory; name one with a Go main package in it", dir)}
@@ -69,7 +77,7 @@ func build(cmd *cobra.Command, dir, output string) (*built, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(cache)
-	wasm, err := gobuild.Build(cmd.Context(), dir, cache)
+	wasm, err := gobuild.Build(ctx, dir, cache)
 	if err != nil {
 		return nil, err
 	}

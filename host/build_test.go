@@ -2,9 +2,13 @@ package main
 
 import (
 	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -35,4 +39,28 @@ func TestABuildReplacesItsOutputAtOnce(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 2, "nothing else is left there")
+}
+
+// TestABuildThatIsInterruptedLeavesNothing in the directory for temporary files, where
+// spore and the go command work.
+func TestABuildThatIsInterruptedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "hello.wasm")
+	cmd := exec.Command("spore", "build", "../modules/hello", "-o", out)
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool {
+		found := false
+		_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+			found = found || err == nil && entry.Name() == "b001"
+			return nil
+		})
+		return found
+	}, time.Minute, time.Millisecond, "the go command links")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	require.Error(t, cmd.Wait())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+	require.NoFileExists(t, out)
 }

@@ -29,10 +29,14 @@ func (e *Error) Error() string { return "build " + e.Dir + ":\n" + e.Output }
 // Build compiles the command in dir and returns the module's bytes. Results are
 // kept in cache, a directory that is created when missing, so that building what
 // has not changed takes the toolchain's up-to-date check and no linking. Builds
-// may overlap, also between processes.
+// may overlap, also between processes. One that ends with ctx may leave temporary
+// files of the go command in cache, which it leaves behind when it is told to stop.
 func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
+		return nil, err
+	}
+	if cache, err = filepath.Abs(cache); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cache, 0o700); err != nil {
@@ -45,7 +49,7 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
 	defer unlock()
-	if _, err := goTool(ctx, dir, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "."); err != nil {
+	if _, err := goTool(ctx, dir, []string{"GOTMPDIR=" + cache}, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "."); err != nil {
 		return nil, err
 	}
 	now := time.Now()
@@ -68,7 +72,7 @@ type Sources struct {
 func FindSources(ctx context.Context, dir string) (*Sources, error) {
 	const format = `{{if and (not .Standard) .Module}}{{if or .Module.Main .Module.Replace}}` +
 		`dir:{{.Dir}}{{"\n"}}mod:{{.Module.GoMod}}{{"\n"}}{{$dir := .Dir}}{{range .EmbedFiles}}file:{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
-	out, err := goTool(ctx, dir, "list", "-e", "-deps", "-f", format, ".")
+	out, err := goTool(ctx, dir, nil, "list", "-e", "-deps", "-f", format, ".")
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +94,10 @@ func FindSources(ctx context.Context, dir string) (*Sources, error) {
 	return s, nil
 }
 
-func goTool(ctx context.Context, dir string, args ...string) ([]byte, error) {
+func goTool(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Env = slices.Concat(os.Environ(), []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, env)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
