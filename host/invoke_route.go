@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"spore/abi"
 	"spore/host/function"
+	"spore/host/trigger/web"
 )
 
 // chooseRoute returns the route that the event goes through: the first, or with
@@ -50,7 +50,7 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 func routesFor(routes []function.Route, path string) []function.Route {
 	var fitting []function.Route
 	for _, r := range routes {
-		if _, ok := parameters(r.Path, path); ok {
+		if _, ok := web.Match(r.Path, path); ok {
 			fitting = append(fitting, r)
 		}
 	}
@@ -70,31 +70,4 @@ func routeList(routes []function.Route) string {
 		all = append(all, r.Method+" "+r.Path)
 	}
 	return strings.Join(all, ", ")
-}
-
-// parameters returns what route's parameters are in path, which is decoded, as the
-// listener would. ok is false when the route is not for path.
-func parameters(route, path string) (params abi.Pairs, ok bool) {
-	for {
-		pattern, moreRoute, inRoute := strings.Cut(strings.TrimPrefix(route, "/"), "/")
-		segment, morePath, inPath := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		name, isParam := strings.CutPrefix(pattern, "{")
-		name = strings.TrimSuffix(name, "}")
-		if rest, isRest := strings.CutSuffix(name, ":*"); isRest {
-			return append(params, abi.Pair{Name: rest, Value: strings.TrimPrefix(path, "/")}), true
-		}
-		switch {
-		case isParam && segment != "":
-			params = append(params, abi.Pair{Name: name, Value: segment})
-		case isParam || pattern != segment:
-			return nil, false
-		}
-		if inRoute != inPath {
-			return nil, false
-		}
-		if !inRoute {
-			return params, true
-		}
-		route, path = moreRoute, morePath
-	}
 }

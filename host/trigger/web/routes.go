@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"spore/abi"
 	"spore/host/function"
 )
 
@@ -211,6 +212,22 @@ func (n *node) after(left string, more bool) *route {
 		return n.find(left)
 	}
 	return n.end
+}
+
+// Match reports whether a request for path is one to a route with that pattern, such as
+// "/a/{name}", and returns its parameters.
+func Match(pattern, path string) (params abi.Pairs, ok bool) {
+	segments, err := parsePath(pattern)
+	if err != nil {
+		return nil, false
+	}
+	r := &route{segments: segments}
+	t := table{}
+	*t.slot("", segments) = r
+	if t.find("", path) == nil {
+		return nil, false
+	}
+	return appendParams(nil, path, r), true
 }
 
 // allowed returns the methods that path has a route for.
