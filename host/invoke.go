@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,6 +83,10 @@ func newInvoke() *cobra.Command {
 func (o *invokeOptions) check(given func(flag string) bool) error {
 	slack := given("slack")
 	switch {
+	case given("path") && !strings.HasPrefix(o.path, "/"):
+		return fmt.Errorf("--path %q does not begin with a slash", o.path)
+	case o.hostURL != "" && !isBaseURL(o.hostURL):
+		return fmt.Errorf("--host %q is no base URL; write it like \"http://127.0.0.1:8080\"", o.hostURL)
 	case o.record && (!o.local || o.event == "" || o.event == "-"):
 		return errors.New("--record needs --local and an event file, beside which the recording is written")
 	case slack && given("event"):
@@ -92,6 +97,11 @@ func (o *invokeOptions) check(given func(flag string) bool) error {
 		return errors.New("--response-url needs --slack")
 	}
 	return nil
+}
+
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // answer is what came back, from a host or from this process.
@@ -170,7 +180,7 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 	if err != nil {
 		return nil, err
 	}
-	base := opt.hostURL
+	base := strings.TrimSuffix(opt.hostURL, "/")
 	if base == "" {
 		base = "http://" + cfg.Host.Listen
 	}
@@ -200,13 +210,24 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 }
 
 func readEvent(file string) ([]byte, error) {
+	in, name := os.Stdin, "standard input"
 	switch file {
 	case "":
 		return nil, nil
 	case "-":
-		return io.ReadAll(io.LimitReader(os.Stdin, abi.MaxBody+1))
+	default:
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in, name = f, file
 	}
-	return os.ReadFile(file)
+	body, err := io.ReadAll(io.LimitReader(in, abi.MaxBody+1))
+	if err == nil && len(body) > abi.MaxBody {
+		err = fmt.Errorf("%s is over the limit of %d bytes for an event's body", name, abi.MaxBody)
+	}
+	return body, err
 }
 
 func contentType(file string, body []byte) string {
