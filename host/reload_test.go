@@ -407,3 +407,18 @@ func TestAFileBesideGoModIsNoChange(t *testing.T) {
 		require.Equal(t, want, w.matters(fsnotify.Event{Name: path, Op: fsnotify.Write}), path)
 	}
 }
+
+// TestAnEmptyConfigurationIsNoChange: a file is empty while an editor writes it, and stays
+// so where the disk is full.
+func TestAnEmptyConfigurationIsNoChange(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, oneModule)
+	writeModule(t, dir, 0)
+	h := startHost(t, dir, time.Now)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "functions.toml"), nil, 0o600))
+	require.Contains(t, h.logged("functions.toml not reloaded; what served goes on", 1)[0]["error"], "names no functions")
+	require.Equal(t, 200, h.get("/").status)
+	writeConfig(t, dir, oneModule)
+	h.logged("reloaded", 1)
+	require.Equal(t, 200, h.get("/").status)
+}

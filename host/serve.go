@@ -216,6 +216,9 @@ func (s *server) reloadOnChange(ctx context.Context) {
 func (s *server) reload(ctx context.Context) (ok bool) {
 	start := time.Now()
 	cfg, err := config.Load(s.cfg.Path)
+	if err == nil && len(cfg.Functions) == 0 && len(s.deployed) > 0 { // as while an editor writes it, or on a full disk
+		err = fmt.Errorf("%s names no functions; to serve none, stop the host", s.cfg.Path)
+	}
 	if err != nil {
 		s.log.Error("functions.toml not reloaded; what served goes on", "error", err.Error())
 		return false
