@@ -51,6 +51,9 @@ func TestLinesToPasteFitTheirRoutes(t *testing.T) {
 		"curl http://127.0.0.1:8080/a":                      {Method: "GET", Path: "/a"},
 		"curl http://127.0.0.1:8080/a/name/rest":            {Method: "GET", Path: "/a/{name}/{rest:*}"},
 		"curl -X POST http://127.0.0.1:8080/a":              {Method: "POST", Path: "/a"},
+		"curl --head http://127.0.0.1:8080/a":               {Method: "HEAD", Path: "/a"}, // with -X HEAD curl waits for a body
+		"curl 'http://127.0.0.1:8080/a;b&c'":                {Method: "GET", Path: "/a;b&c"},
+		`curl 'http://127.0.0.1:8080/it'\''s/id'`:           {Method: "GET", Path: "/it's/{id}"},
 		"curl --data @x.json http://127.0.0.1:8080/a":       {Method: "POST", Path: "/a", Example: "--data @x.json"},
 		"curl -X PUT --data @x.json http://127.0.0.1:8080/": {Method: "PUT", Path: "/", Example: "--data @x.json"},
 		commandName() + ` invoke f --slack "/f help"`:       {Method: "POST", Path: "/a", SlackSecret: "S"},
@@ -58,6 +61,9 @@ func TestLinesToPasteFitTheirRoutes(t *testing.T) {
 	} {
 		require.Equal(t, want, s.tryLine("f", r))
 	}
+	s.opt.config = "/etc/my functions.toml"
+	require.Equal(t, commandName()+` invoke f --config '/etc/my functions.toml' --slack "/f help"`,
+		s.tryLine("f", function.Route{Method: "POST", Path: "/a", SlackSecret: "S"}))
 }
 
 func TestSlackRepliesAreShownAsSlackShowsThem(t *testing.T) {

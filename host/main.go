@@ -27,6 +27,9 @@ func main() {
 	os.Exit(exitCode(err))
 }
 
+// defaultConfig is the configuration where --config names no other.
+const defaultConfig = "functions.toml"
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "spore",
@@ -37,7 +40,7 @@ func newRoot() *cobra.Command {
 		Args:                       noOtherCommand,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringP("config", "c", "functions.toml", "the configuration file")
+	root.PersistentFlags().StringP("config", "c", defaultConfig, "the configuration file")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

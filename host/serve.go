@@ -275,14 +275,29 @@ func (s *server) tryLine(name string, r function.Route) string {
 		if text == "" {
 			text = "/" + name + " help"
 		}
-		return fmt.Sprintf("%s invoke %s --slack %q", commandName(), name, text)
+		config := ""
+		if s.opt.config != "" && s.opt.config != defaultConfig {
+			config = " --config " + shellWord(s.opt.config)
+		}
+		return fmt.Sprintf("%s invoke %s%s --slack %q", commandName(), name, config, text)
 	}
 	words := []string{"curl"}
-	if r.Method != "GET" && r.Method != "POST" || r.Method == "POST" && !strings.Contains(r.Example, "-d") {
+	switch {
+	case r.Method == "HEAD":
+		words = append(words, "--head")
+	case r.Method != "GET" && r.Method != "POST" || r.Method == "POST" && !strings.Contains(r.Example, "-d"):
 		words = append(words, "-X", r.Method)
 	}
 	if r.Example != "" {
 		words = append(words, r.Example)
 	}
-	return strings.Join(append(words, "http://"+s.address+samplePath.ReplaceAllString(r.Path, "$1")), " ")
+	return strings.Join(append(words, shellWord("http://"+s.address+samplePath.ReplaceAllString(r.Path, "$1"))), " ")
+}
+
+// shellWord returns s as a shell takes it for one word and nothing else.
+func shellWord(s string) string {
+	if !strings.ContainsAny(s, " \t$&'\"()*;!~`|<>?[]#\\") {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
