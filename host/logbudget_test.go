@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,4 +57,45 @@ func TestG11EmptyAttributesUseTheLogBudgetToo(t *testing.T) {
 	rec := abi.LogRecord{Message: "m", Attrs: make(abi.Pairs, abi.MaxPairs)}
 	h.guestLog("f", func() int { return 1 })("r", rec)
 	require.Less(t, len(log.String()), 2*sandbox.LogSize(&rec))
+}
+
+// TestG11ErrorsUseTheLogBudgetToo: what a function says about its failure is its own words.
+func TestG11ErrorsUseTheLogBudgetToo(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	source := t.TempDir()
+	for name, content := range map[string]string{
+		"go.mod": "module example\n\ngo 1.26.0\n\nrequire spore v0.0.0\n\nreplace spore => " + root + "\n",
+		"main.go": `package main
+
+import (
+	"context"
+	"strings"
+
+	"spore/guest"
+)
+
+type failure struct{}
+
+func (failure) Error() string      { return "it is broken: " + strings.Repeat("m", 8<<10) }
+func (failure) ErrorType() string  { return "failure" }
+func (failure) ErrorStack() string { return "main.go:1 " + strings.Repeat("s", 32<<10) }
+
+func main() {
+	guest.Start(func(context.Context, guest.Event) (guest.Result, error) { return guest.Result{}, failure{} })
+}
+`} {
+		require.NoError(t, os.WriteFile(filepath.Join(source, name), []byte(content), 0o600))
+	}
+	h := startHost(t, newDir(t, "[function.f]\nsource = \""+source+"\"\n[[function.f.route]]\npath = \"/\"\n"), time.Now)
+	const events = 100
+	for range events {
+		require.Equal(t, 502, h.get("/").status)
+	}
+	h.logged("REPORT", events)
+	text := h.logs.String()
+	require.Contains(t, text, "failure: it is broken: mmm")
+	require.Contains(t, text, "main.go:1 sss")
+	require.Less(t, len(text)-strings.Count(text, "\n")*1000, 2*maxLogSecond, "beside a kilobyte of the host's own words in a line")
 }

@@ -229,6 +229,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	if err := report.Decode(frame); err != nil {
 		return refusal(err).Errno()
 	}
+	r.output.reported(r, &report)
 	r.phase, r.guestErr = phaseAnswered, &report
 	panic(errReported) // nothing is left to do for the guest, and the client is waiting
 }

@@ -232,9 +232,10 @@ func TestG15TheHostCopiesWhatItReads(t *testing.T) {
 	_, _, err := ask(t, guest.prepare(t, s), abi.Event{}, 5*time.Second)
 	var own *function.Guest
 	require.ErrorAs(t, err, &own)
-	require.Equal(t, report, own.Report)
+	require.Equal(t, abi.Error{Type: "Oops", Message: "by hand"}, own.Report)
 	require.Equal(t, &request, sent)
-	require.Equal(t, []abi.LogRecord{record}, logged)
+	stack := abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: "main.go:1"}}}
+	require.Equal(t, []abi.LogRecord{record, stack}, logged)
 	require.Equal(t, "TOKEN", secret)
 }
 

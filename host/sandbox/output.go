@@ -70,6 +70,18 @@ func (o *output) record(r *run, rec abi.LogRecord) {
 	r.img.settings.log(r.requestID(), rec)
 }
 
+// reported logs the stack of an error that the guest reports, and leaves in e what the
+// host's own line about it may say: whatever a guest says counts where it is bounded.
+func (o *output) reported(r *run, e *abi.Error) {
+	if e.Stack != "" {
+		o.record(r, abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: e.Stack}}})
+	}
+	e.Type, e.Message, e.Stack = clip(e.Type), clip(e.Message), ""
+}
+
+// clip is the beginning of text, as long as one line of the host's may quote a guest.
+func clip(text string) string { return text[:min(len(text), maxSaidBytes)] }
+
 // LogSize is the bytes that a record counts where a budget bounds what is logged.
 func LogSize(rec *abi.LogRecord) int {
 	size := recordBytes + len(rec.Message)

@@ -5,7 +5,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -57,10 +56,6 @@ func (in *Invoker) logError(ctx context.Context, err error, took time.Duration, 
 		message = fmt.Sprintf("Task timed out after %.2f seconds", took.Seconds()) // log parsers look for these words
 	}
 	attrs = append(attrs, slog.String("kind", kind.String()), slog.String("error", err.Error()))
-	var guest *function.Guest
-	if errors.As(err, &guest) && guest.Report.Stack != "" {
-		attrs = append(attrs, slog.String("stack", guest.Report.Stack))
-	}
 	in.Log.LogAttrs(ctx, slog.LevelError, message, attrs...)
 }
 
