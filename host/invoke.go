@@ -339,7 +339,7 @@ func eventOf(req *http.Request) (abi.Event, error) {
 	}
 	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
 		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	ev.Params, _ = web.Match(req.Pattern, req.URL.Path)
+	ev.Params, _ = web.Match(req.Pattern, req.URL.EscapedPath())
 	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
 		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
 	}

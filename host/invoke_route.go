@@ -35,7 +35,7 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 	if err != nil || !strings.HasPrefix(opt.path, "/") {
 		return function.Route{}, &usageError{fmt.Errorf("--path %q is no path; write it as in a URL, like /greet/Ada", opt.path)}
 	}
-	fitting := routesFor(routes, target.Path)
+	fitting := routesFor(routes, target.EscapedPath())
 	if len(fitting) == 0 {
 		return function.Route{}, &usageError{fmt.Errorf("function %s has no route for %s; it has %s", spec.Name, opt.path, routeList(routes))}
 	}

@@ -36,8 +36,8 @@ func (r *Result) Decode(tb testing.TB, v any) {
 type Log struct {
 	Level   slog.Level
 	Message string
-	Attrs   map[string]string // the function's own, and of what it printed the stream: stdout or stderr; nil without any
-	Fields  map[string]any    // the host's: function, version, kind, error, stack …
+	Attrs   map[string]string // the function's own, of what it printed the stream (stdout or stderr), of its error the stack; nil without any
+	Fields  map[string]any    // the host's: function, version, kind, error …
 }
 
 // String is the line as a person would read it.
