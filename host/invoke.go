@@ -84,7 +84,7 @@ func (o *invokeOptions) check(given func(flag string) bool) error {
 	slack := given("slack")
 	switch {
 	case given("path") && !strings.HasPrefix(o.path, "/"):
-		return fmt.Errorf("--path %q does not begin with a slash", o.path)
+		return fmt.Errorf("--path %q does not begin with a slash; write it as in a URL, like /greet/Ada", o.path)
 	case o.hostURL != "" && !isBaseURL(o.hostURL):
 		return fmt.Errorf("--host %q is no base URL; write it like \"http://127.0.0.1:8080\"", o.hostURL)
 	case o.record && (!o.local || o.event == "" || o.event == "-"):

@@ -32,7 +32,7 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 		return routes[0], nil
 	}
 	target, err := url.Parse(opt.path)
-	if err != nil || !strings.HasPrefix(opt.path, "/") {
+	if err != nil {
 		return function.Route{}, &usageError{fmt.Errorf("--path %q is no path; write it as in a URL, like /greet/Ada", opt.path)}
 	}
 	fitting := routesFor(routes, target.EscapedPath())

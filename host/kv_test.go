@@ -162,15 +162,15 @@ func TestALocalRunKeepsToo(t *testing.T) {
 		out, err := exec.Command("spore", "invoke", name, "--config", filepath.Join(dir, "functions.toml"), "--local", "--path", path, "-e", os.DevNull).CombinedOutput()
 		return string(out), err
 	}
-	out, err := local("a", "/create?k")
+	out, err := local("a", "/a/create?k")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "created")
 	h := startHost(t, dir, time.Now)
 	require.Contains(t, h.asks("a", "create", "k", ""), "ErrConflict")
-	out, err = local("a", "/create?k")
+	out, err = local("a", "/a/create?k")
 	require.Error(t, err)
 	require.Contains(t, out, fmt.Sprint("is in use by process ", os.Getpid()))
 	require.Contains(t, out, "without --local")
-	out, err = local("b", "/get?k")
+	out, err = local("b", "/b/get?k")
 	require.NoError(t, err, "a function without keys does not need the directory: %s", out)
 }
