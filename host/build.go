@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -91,22 +92,30 @@ func build(ctx context.Context, dir, output string) (*built, error) {
 }
 
 // replaceFile makes data the content of the file at path at once, so that a host that
-// watches it sees the old file or the new one, and a full disk leaves the old one. What
-// is no file, a device say, is written to.
+// watches it sees the old file or the new one, and a full disk leaves the old one. It
+// keeps that one's permissions. What is no file, a device say, is written to.
 func replaceFile(path string, data []byte) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	old, err := os.Stat(path)
+	if err == nil && !old.Mode().IsRegular() {
 		return os.WriteFile(path, data, 0o644)
 	}
-	fresh := path + ".new"
-	err := os.WriteFile(fresh, data, 0o644)
+	fresh, err := os.OpenFile(fmt.Sprintf("%s.%d.new", path, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = fresh.Write(data)
+	if old != nil {
+		err = cmp.Or(err, fresh.Chmod(old.Mode().Perm()))
+	}
+	err = cmp.Or(err, fresh.Close())
 	if err == nil {
-		err = os.Rename(fresh, path)
+		err = os.Rename(fresh.Name(), path)
 	}
 	if err != nil {
-		_ = os.Remove(fresh)
+		_ = os.Remove(fresh.Name())
 	}
 	return err
 }

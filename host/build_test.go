@@ -36,6 +36,7 @@ func TestABuildReplacesItsOutputAtOnce(t *testing.T) {
 	info, err := os.Stat(filepath.Join(dir, "v1.wasm"))
 	require.NoError(t, err)
 	require.Greater(t, info.Size(), int64(100_000))
+	require.Equal(t, fs.FileMode(0o600), info.Mode().Perm(), "whoever may not read it may not now either")
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, entries, 2, "nothing else is left there")

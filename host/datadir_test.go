@@ -56,13 +56,13 @@ func TestLinesToPasteFitTheirRoutes(t *testing.T) {
 		`curl 'http://127.0.0.1:8080/it'\''s/id'`:           {Method: "GET", Path: "/it's/{id}"},
 		"curl --data @x.json http://127.0.0.1:8080/a":       {Method: "POST", Path: "/a", Example: "--data @x.json"},
 		"curl -X PUT --data @x.json http://127.0.0.1:8080/": {Method: "PUT", Path: "/", Example: "--data @x.json"},
-		commandName() + ` invoke f --slack "/f help"`:       {Method: "POST", Path: "/a", SlackSecret: "S"},
-		commandName() + ` invoke f --slack "/f go"`:         {Method: "POST", Path: "/a", SlackSecret: "S", Example: "/f go"},
+		commandName() + ` invoke f --slack '/f help'`:       {Method: "POST", Path: "/a", SlackSecret: "S"},
+		commandName() + ` invoke f --slack '/f go'`:         {Method: "POST", Path: "/a", SlackSecret: "S", Example: "/f go"},
 	} {
 		require.Equal(t, want, s.tryLine("f", r))
 	}
 	s.opt.config = "/etc/my functions.toml"
-	require.Equal(t, commandName()+` invoke f --config '/etc/my functions.toml' --slack "/f help"`,
+	require.Equal(t, commandName()+` invoke f --config '/etc/my functions.toml' --slack '/f help'`,
 		s.tryLine("f", function.Route{Method: "POST", Path: "/a", SlackSecret: "S"}))
 }
 

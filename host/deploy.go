@@ -90,7 +90,7 @@ const settle = 100 * time.Millisecond
 // replace puts what was prepared into service, in an order in which no request
 // meets a route without its function. A nil entry stands for a function that
 // failed: what served before goes on, under its own routes. When another function has
-// one of them now, nothing changes.
+// one of them now, all that served before goes on.
 func (h *host) replace(cfg *config.Config, next []*deployed) error {
 	old, table := h.deployed, map[string]*deployed{}
 	for i, d := range next {

@@ -191,21 +191,32 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 	if strings.Contains(path, "{") {
 		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path, as in --path %s", path, strings.NewReplacer("{", "", ":*}", "", "}", "").Replace(path))}
 	}
+	var req *http.Request
 	if opt.slack != "" {
-		return newSlackRequest(cfg, route, base+path, opt)
+		req, err = newSlackRequest(cfg, route, base+path, opt)
+	} else {
+		req, err = newEventRequest(route, base+path, opt)
 	}
+	if err != nil {
+		return nil, err
+	}
+	req.Pattern = route.Path // for the event's parameters, should it be given to the function here
+	return req, nil
+}
+
+// newEventRequest makes the request whose body is the event.
+func newEventRequest(route function.Route, target string, opt invokeOptions) (*http.Request, error) {
 	body, err := readEvent(opt.event)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequest(route.Method, base+path, bytes.NewReader(body))
+	req, err := http.NewRequest(route.Method, target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > 0 {
 		req.Header.Set("Content-Type", contentType(opt.event, body))
 	}
-	req.Pattern = route.Path // for the event's parameters, should it be given to the function here
 	return req, nil
 }
 
@@ -339,7 +350,7 @@ func eventOf(req *http.Request) (abi.Event, error) {
 	}
 	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
 		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	ev.Params, _ = web.Match(req.Pattern, req.URL.EscapedPath())
+	_, ev.Params, _ = web.Match([]function.Route{{Method: req.Method, Path: req.Pattern}}, req.Method, req.URL.Path)
 	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
 		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
 	}

@@ -12,8 +12,8 @@ import (
 )
 
 // chooseRoute returns the route that the event goes through: the first, or with
-// --path the one that is for it, where an event with a body rather goes to a route
-// whose method has one.
+// --path the first that a listener would take for it, where an event with a body rather
+// goes to a route whose method has one.
 func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error) {
 	routes := spec.Routes
 	if opt.slack != "" {
@@ -35,7 +35,10 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 	if err != nil {
 		return function.Route{}, &usageError{fmt.Errorf("--path %q is no path; write it as in a URL, like /greet/Ada", opt.path)}
 	}
-	fitting := routesFor(routes, target.EscapedPath())
+	fitting := slices.DeleteFunc(slices.Clone(routes), func(r function.Route) bool {
+		match, _, ok := web.Match(spec.Routes, r.Method, target.Path)
+		return !ok || match != r
+	})
 	if len(fitting) == 0 {
 		return function.Route{}, &usageError{fmt.Errorf("function %s has no route for %s; it has %s", spec.Name, opt.path, routeList(routes))}
 	}
@@ -43,21 +46,6 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 		return fitting[i], nil
 	}
 	return fitting[0], nil
-}
-
-// routesFor returns the routes that a request for path may take, those first that
-// the listener would ask first: the ones with fewer parameters.
-func routesFor(routes []function.Route, path string) []function.Route {
-	var fitting []function.Route
-	for _, r := range routes {
-		if _, ok := web.Match(r.Path, path); ok {
-			fitting = append(fitting, r)
-		}
-	}
-	slices.SortStableFunc(fitting, func(a, b function.Route) int {
-		return strings.Count(a.Path, "{") - strings.Count(b.Path, "{")
-	})
-	return fitting
 }
 
 func takesBody(r function.Route) bool {

@@ -279,7 +279,7 @@ func (s *server) tryLine(name string, r function.Route) string {
 		if s.opt.config != "" && s.opt.config != defaultConfig {
 			config = " --config " + shellWord(s.opt.config)
 		}
-		return fmt.Sprintf("%s invoke %s%s --slack %q", commandName(), name, config, text)
+		return fmt.Sprintf("%s invoke %s%s --slack %s", commandName(), name, config, shellWord(text))
 	}
 	words := []string{"curl"}
 	switch {

@@ -94,7 +94,7 @@ func TestDoRefuses(t *testing.T) {
 		{"a call the host does not start", Request{URL: "https://example.org/a?token=s3cret"}, kind(abi.Denied),
 			abi.Denied, "GET https://example.org/a: denied: there is no host outside a sandbox; see spore/guest/guesttest for tests"},
 		{"a call too many", Request{URL: "x"}, kind(abi.Overloaded),
-			abi.Overloaded, "GET x: overloaded: 64 calls are open; close the bodies of those that are done"},
+			abi.Overloaded, "GET x: overloaded: 64 calls may be open, with requests of 16 MiB together; close the bodies of those that are done"},
 		{"a call the host cannot finish", Request{Method: "PUT", URL: "http://u:s3cret@example.org#s3cret"},
 			answer(head(abi.HTTPHead{Kind: abi.Unavailable, Message: "connection refused"})),
 			abi.Unavailable, "PUT http://example.org: unavailable: connection refused"},

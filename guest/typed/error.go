@@ -101,8 +101,12 @@ func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
 
 // isEmbedded reports whether the fields of f are those of the struct that f is in.
 func isEmbedded(f reflect.StructField) bool {
+	t := f.Type
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return f.Anonymous && tag == ""
+	return f.Anonymous && tag == "" && t.Kind() == reflect.Struct
 }
 
 func article(value string) string {

@@ -22,7 +22,11 @@ type order struct {
 	Tag   customTag `json:"tag"`
 	audit
 	History map[string][]record `json:"history,omitempty"`
+	Code
 }
+
+// Code is embedded and no struct: a field like others.
+type Code string
 
 type (
 	line  struct{ Text string }
@@ -82,6 +86,7 @@ func TestHandlerAnswersInJSON(t *testing.T) {
 		{"a field of an embedded struct", `{"by":7}`, 400, `{"error":{"code":"bad_json","at":7,"message":"by cannot be a number"}}`},
 		{"a field below one", `{"history":{"x":[{"by":"ada"},{"place":{"by":7}}]}}`, 400,
 			`{"error":{"code":"bad_json","at":46,"message":"history.place.by cannot be a number"}}`},
+		{"an embedded string", `{"Code":7}`, 400, `{"error":{"code":"bad_json","at":9,"message":"Code cannot be a number"}}`},
 		{"a body that breaks off", `{"item":`, 400, `{"error":{"code":"bad_json","at":8,"message":"unexpected end of JSON input"}}`},
 		{"a stray character", `{"item":x}`, 400,
 			`{"error":{"code":"bad_json","at":9,"message":"invalid character 'x' looking for beginning of value"}}`},

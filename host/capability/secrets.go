@@ -34,7 +34,7 @@ type Secrets struct {
 	source SecretsSource
 
 	mu     sync.Mutex
-	info   os.FileInfo       // of the file when values were read
+	info   os.FileInfo       // of the file when it was read last
 	values map[string]string // of the file; replaced whole, never changed
 }
 

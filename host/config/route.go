@@ -36,6 +36,9 @@ func (t functionTable) route(r *table, granted []string, routes *routeSet) funct
 		r.problem("path", wrong, `write it like "/users/{id}" or "/files/{rest:*}"`)
 		return route
 	}
+	if shape == function.HealthPath && (route.Method == "GET" || route.Method == "HEAD") {
+		r.problem("path", "is the host's own, which answers whoever watches it", "choose another path")
+	}
 	routes.add(r.path, route.Method+" "+shape)
 	return route
 }
@@ -60,8 +63,9 @@ func (t functionTable) slackSecret(r *table, granted []string) string {
 	return name
 }
 
-// pathShape checks a path and returns it without the names of its parameters
-// and without a slash at the end, neither of which tells two routes apart.
+// pathShape checks a path and returns it without the names of its parameters, which do
+// not tell two routes apart, and without a slash at the end, which tells them apart for
+// programs and not for people.
 func pathShape(path string) (shape, wrong string) {
 	if !strings.HasPrefix(path, "/") {
 		return "", `does not begin with "/"`

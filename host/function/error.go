@@ -47,8 +47,8 @@ func KindOf(err error) abi.Kind {
 	return abi.Internal
 }
 
-// Guest is the error a function reported itself with send_error, without the stack,
-// which is in the log.
+// Guest is the error a function reported itself with send_error: the beginning of its type
+// and message, without the stack, which is in the log.
 type Guest struct{ Report abi.Error }
 
 func (g *Guest) Error() string { return g.Report.Type + ": " + g.Report.Message }

@@ -62,6 +62,9 @@ type Route struct {
 	Example     string // arguments that make a request to paste: curl's, or a slash command
 }
 
+// HealthPath is the one path that belongs to the host, for GET and HEAD.
+const HealthPath = "/healthz"
+
 // LongBody is the longest body, in bytes, of an answer that is borrowed.
 const LongBody = 64 << 10
 
@@ -88,7 +91,7 @@ type Stats struct {
 	Restore    time.Duration // to make the sandbox ready, and to clean up after it
 	Host       time.Duration // part of Duration spent in host functions
 	CPU        time.Duration // processor time of the guest and of the host functions it called
-	MemoryMax  int64         // limit, bytes
+	MemoryMax  int64         // limit, bytes; 0 when the event never had a sandbox
 	MemoryUsed int64         // linear memory at the end, bytes
 	DirtyPages int           // 4 KiB pages that were copied back; -1 when the sandbox was dropped instead
 	Answered   bool

@@ -29,8 +29,8 @@ func (e *Error) Error() string { return "build " + e.Dir + ":\n" + e.Output }
 // Build compiles the command in dir and returns the module's bytes. Results are
 // kept in cache, a directory that is created when missing, so that building what
 // has not changed takes the toolchain's up-to-date check and no linking. Builds
-// may overlap, also between processes. One that ends with ctx may leave temporary
-// files of the go command in cache, which it leaves behind when it is told to stop.
+// may overlap, also between processes. The go command's temporary
+// files are in cache too, where they lie if this process is killed.
 func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -96,6 +96,8 @@ func FindSources(ctx context.Context, dir string) (*Sources, error) {
 
 func goTool(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // then it cleans up behind it
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, env)
 	var stdout, stderr bytes.Buffer

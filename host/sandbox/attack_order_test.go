@@ -166,9 +166,11 @@ func TestG1InitialisationsInAnEventEndAtItsDeadline(t *testing.T) {
 			now.Store(1)
 			const limit = 200 * time.Millisecond
 			start := time.Now()
-			_, _, err = ask(t, img, abi.Event{}, limit)
+			_, stats, err := ask(t, img, abi.Event{}, limit)
 			require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
 			require.Less(t, time.Since(start), limit+2*time.Second)
+			require.NotZero(t, stats.Duration, "it is the event's time, and reported")
+			require.Equal(t, s.MemoryMax, stats.MemoryMax)
 		})
 	}
 }

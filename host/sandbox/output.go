@@ -70,11 +70,17 @@ func (o *output) record(r *run, rec abi.LogRecord) {
 	r.img.settings.log(r.requestID(), rec)
 }
 
-// reported logs the stack of an error that the guest reports, and leaves in e what the
-// host's own line about it may say: whatever a guest says counts where it is bounded.
+// reported logs the stack of an error that the guest reports, behind what it has printed, and
+// leaves in e what the host's own line about it may say: whatever a guest says counts
+// where it is bounded.
 func (o *output) reported(r *run, e *abi.Error) {
+	o.line(r, 0)
+	o.line(r, 1)
 	if e.Stack != "" {
-		o.record(r, abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: e.Stack}}})
+		rec := abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack"}}}
+		room := max(0, maxLogBytes-o.used-LogSize(&rec))
+		rec.Attrs[0].Value = e.Stack[:min(len(e.Stack), room)] // its beginning says most
+		o.record(r, rec)
 	}
 	e.Type, e.Message, e.Stack = clip(e.Type), clip(e.Message), ""
 }

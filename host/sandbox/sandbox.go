@@ -88,7 +88,7 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 	r.end, r.respond = int64(d.End.Sub(e.start)), int64(d.Response.Sub(e.start))
 	if !sb.inst.res.snapshot.Frozen {
 		if err := sb.initialise(ctx); err != nil {
-			return function.Stats{}, err
+			return sb.stats(), err
 		}
 	}
 	if sb.inst.res.snapshot.Command {
@@ -101,12 +101,16 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 }
 
 // initialise makes an instance that has no snapshot to stand at ready for its event, in
-// the time that the event has for its answer.
+// the time that the event has for its answer. Where that fails, the event was that.
 func (sb *Sandbox) initialise(ctx context.Context) error {
-	e := sb.inst.res.img.engine
-	start := e.elapsed()
-	err := sb.inst.initialise(ctx, time.Duration(sb.run.respond-start))
-	sb.opening += e.elapsed() - start
+	r, e := &sb.run, sb.inst.res.img.engine
+	r.begun = e.elapsed()
+	err := sb.inst.initialise(ctx, time.Duration(r.respond-r.begun))
+	r.ended = e.elapsed()
+	if err == nil {
+		sb.opening += r.ended - r.begun
+	}
+	r.memory = sb.inst.mem.Size()
 	return err
 }
 

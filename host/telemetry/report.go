@@ -25,7 +25,7 @@ func (in *Invoker) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, 
 	id := string([]byte(ev.RequestID)) // the event's strings are borrowed until the reply only
 	start := time.Now()
 	stats, err := in.Next.Invoke(ctx, ref, ev, reply)
-	if stats.Duration == 0 && err != nil { // refused before a sandbox was taken
+	if stats.MemoryMax == 0 && err != nil { // refused before a sandbox was taken
 		in.Log.LogAttrs(ctx, slog.LevelWarn, "invocation refused", slog.String("function", ref.Name),
 			slog.String("request_id", id), slog.String("kind", function.KindOf(err).String()), slog.String("error", err.Error()))
 		return stats, err

@@ -48,7 +48,7 @@ func Detail(kind abi.Kind) string {
 	case abi.Denied:
 		return Refused
 	case abi.Overloaded:
-		return strconv.Itoa(abi.MaxOpenCalls) + " calls are open; close the bodies of those that are done"
+		return strconv.Itoa(abi.MaxOpenCalls) + " calls may be open, with requests of 16 MiB together; close the bodies of those that are done"
 	}
 	return ""
 }

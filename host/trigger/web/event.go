@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"net/url"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -23,7 +22,7 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	ev.Method = borrow(h.Method())
 	ev.Path = borrow(uri.PathOriginal())
 	ev.RawQuery = borrow(uri.QueryString())
-	ev.Params = appendParams(ev.Params[:0], ev.Path, r)
+	ev.Params = appendParams(ev.Params[:0], borrow(uri.Path()), r)
 	ev.ClientAddr = peerAddr(ctx)
 	ev.Body = body
 	ev.BodySize = uint32(len(body))
@@ -61,7 +60,7 @@ func traceID(headers abi.Pairs) string {
 	return headers.Get("x-amzn-trace-id")
 }
 
-// appendParams takes the values of r's parameters out of a path that r matches.
+// appendParams takes the values of r's parameters out of a decoded path that r matches.
 func appendParams(dst abi.Pairs, path string, r *route) abi.Pairs {
 	left := strings.TrimPrefix(path, "/")
 	for _, s := range r.segments {
@@ -69,15 +68,9 @@ func appendParams(dst abi.Pairs, path string, r *route) abi.Pairs {
 		if s.kind != rest {
 			value, left, _ = strings.Cut(left, "/")
 		}
-		if s.kind == literal {
-			continue
+		if s.kind != literal {
+			dst = append(dst, abi.Pair{Name: s.text, Value: value})
 		}
-		if strings.IndexByte(value, '%') >= 0 {
-			if decoded, err := url.PathUnescape(value); err == nil {
-				value = decoded
-			}
-		}
-		dst = append(dst, abi.Pair{Name: s.text, Value: value})
 	}
 	return dst
 }

@@ -13,9 +13,6 @@ import (
 	"spore/host/function"
 )
 
-// healthPath is the one path that belongs to the host.
-const healthPath = "/healthz"
-
 // Binding is a route and the function behind it.
 type Binding struct {
 	function.Route
@@ -29,7 +26,7 @@ type route struct {
 }
 
 // health is the host's own route.
-var health = &route{Binding{Function: "(the host)"}, []segment{{healthPath[1:], literal}}}
+var health = &route{Binding{Function: "(the host)"}, []segment{{function.HealthPath[1:], literal}}}
 
 // segment is what stands between two slashes of a route's path.
 type segment struct {
@@ -61,7 +58,7 @@ type node struct {
 
 // SetRoutes replaces all routes at once; requests being served keep theirs. A
 // GET route answers HEAD as well, unless there is a route for it. On error (a
-// malformed path, two routes that clash, the path /healthz) nothing changes.
+// malformed path, two routes that clash, a GET of function.HealthPath) nothing changes.
 func (s *Server) SetRoutes(bindings []Binding) error {
 	set, err := s.PrepareRoutes(bindings)
 	if err == nil {
@@ -214,20 +211,18 @@ func (n *node) after(left string, more bool) *route {
 	return n.end
 }
 
-// Match reports whether a request for path is one to a route with that pattern, such as
-// "/a/{name}", and returns its parameters.
-func Match(pattern, path string) (params abi.Pairs, ok bool) {
-	segments, err := parsePath(pattern)
-	if err != nil {
-		return nil, false
-	}
-	r := &route{segments: segments}
+// Match returns which of routes a listener answers a request with, and the values of its
+// parameters. path is decoded. ok is false when there is none.
+func Match(routes []function.Route, method, path string) (match function.Route, params abi.Pairs, ok bool) {
 	t := table{}
-	*t.slot("", segments) = r
-	if t.find("", path) == nil {
-		return nil, false
+	for _, r := range routes {
+		_ = t.add(Binding{Route: r}) // what cannot be added cannot be asked
 	}
-	return appendParams(nil, path, r), true
+	r := t.find(method, path)
+	if r == nil {
+		return function.Route{}, nil, false
+	}
+	return r.Route, appendParams(nil, path, r), true
 }
 
 // allowed returns the methods that path has a route for.
@@ -237,7 +232,7 @@ func (t table) allowed(path string) []string {
 
 // dispatch answers a request that the gate has let through.
 func (s *Server) dispatch(ctx *fasthttp.RequestCtx) {
-	t, path := *s.table.Load(), borrow(ctx.URI().PathOriginal())
+	t, path := *s.table.Load(), borrow(ctx.URI().Path()) // the one that was sent, decoded: the gate has seen to that
 	r := t.find(borrow(ctx.Method()), path)
 	switch {
 	case r == health:
