@@ -192,7 +192,8 @@ func (s *server) signingSecret(name string) ([]byte, error) {
 // prepareRoutes returns what puts the functions' routes in front of the listener.
 func (s *server) prepareRoutes(functions map[string]*deployed) (set func(), err error) {
 	var bindings []web.Binding
-	for _, d := range functions {
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		d := functions[name]
 		for _, r := range d.spec.Routes {
 			bindings = append(bindings, web.Binding{Route: r, Function: d.spec.Name})
 		}
