@@ -29,8 +29,8 @@ func (e *Error) Error() string { return "build " + e.Dir + ":\n" + e.Output }
 // Build compiles the command in dir and returns the module's bytes. Results are
 // kept in cache, a directory that is created when missing, so that building what
 // has not changed takes the toolchain's up-to-date check and no linking. Builds
-// may overlap, also between processes. The go command's temporary
-// files are in cache too, where they lie if this process is killed.
+// may overlap, also between processes. The go command's temporary files are in cache
+// too, where they stay if this process is killed.
 func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
