@@ -131,19 +131,17 @@ func liveOf(functions map[string]*deployed) []invoke.Live {
 	return live
 }
 
-// announce records and logs what has changed. From here on no request begins on
+// announce logs what has changed. From here on no request begins on
 // an old version.
 func (h *host) announce(old map[string]*deployed) {
 	for name, d := range h.deployed {
 		if was := old[name]; was != nil && was.live.Image == d.live.Image {
 			continue
 		}
-		_ = h.registry.SetLive(name, d.live.Ref.Version) // it was published just now
 		h.log.Info("live", "function", name, "version", d.live.Ref.Version, "digest", d.digest[:12])
 	}
 	for name := range old {
 		if h.deployed[name] == nil {
-			h.registry.Remove(name)
 			h.log.Info("removed", "function", name)
 		}
 	}
@@ -185,13 +183,13 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 			return nil, h.refused(spec, err)
 		}
 	}
-	v, _ := h.registry.Publish(spec.Name, digest, h.now())
-	number.Store(int64(v.Number))
-	h.log.Info("prepared", "function", spec.Name, "version", v.Number, "took", time.Since(start).Round(time.Millisecond).String())
+	version := h.registry.Publish(spec.Name, digest)
+	number.Store(int64(version))
+	h.log.Info("prepared", "function", spec.Name, "version", version, "took", time.Since(start).Round(time.Millisecond).String())
 	if note := img.Note(); note != "" {
-		h.log.Warn(note, "function", spec.Name, "version", v.Number)
+		h.log.Warn(note, "function", spec.Name, "version", version)
 	}
-	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: v.Number}, Image: img, Limits: spec.Limits}
+	live := invoke.Live{Ref: function.Ref{Name: spec.Name, Version: version}, Image: img, Limits: spec.Limits}
 	return &deployed{*spec, digest, live}, nil
 }
 
