@@ -350,7 +350,9 @@ func eventOf(req *http.Request) (abi.Event, error) {
 	}
 	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
 		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	_, ev.Params, _ = web.Match([]function.Route{{Method: req.Method, Path: req.Pattern}}, req.Method, req.URL.Path)
+	if path, err := function.ParsePath(req.Pattern); err == nil {
+		ev.Params = path.AppendParams(nil, req.URL.Path)
+	}
 	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
 		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
 	}

@@ -36,7 +36,7 @@ func chooseRoute(spec *function.Spec, opt invokeOptions) (function.Route, error)
 		return function.Route{}, &usageError{fmt.Errorf("--path %q is no path; write it as in a URL, like /greet/Ada", opt.path)}
 	}
 	fitting := slices.DeleteFunc(slices.Clone(routes), func(r function.Route) bool {
-		match, _, ok := web.Match(spec.Routes, r.Method, target.Path)
+		match, ok := web.Match(spec.Routes, r.Method, target.Path)
 		return !ok || match != r
 	})
 	if len(fitting) == 0 {

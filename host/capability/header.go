@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"spore/abi"
+	"spore/host/function"
 )
 
 // hostsHeader reports whether the host alone decides about a request header,
@@ -30,9 +31,9 @@ func requestHeader(pairs abi.Pairs, userAgent string) (http.Header, error) {
 	h := make(http.Header, len(pairs)+1)
 	for _, p := range pairs {
 		switch {
-		case !isToken(p.Name):
+		case !function.IsToken(p.Name):
 			return nil, invalid("%s is not a header name", quoted(p.Name))
-		case !isFieldValue(p.Value):
+		case !function.IsFieldValue(p.Value):
 			return nil, invalid("the value of header %s has a control character", quoted(p.Name))
 		case !hostsHeader(strings.ToLower(p.Name)):
 			h.Add(p.Name, p.Value)
@@ -53,23 +54,4 @@ func responseHeader(h http.Header) abi.Pairs {
 	// Stable: the values of one name keep their order.
 	slices.SortStableFunc(pairs, func(a, b abi.Pair) int { return strings.Compare(a.Name, b.Name) })
 	return pairs
-}
-
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		return !alphanumeric && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	})
-}
-
-// isFieldValue reports whether s is a field-value of RFC 9110 section 5.5, white
-// space around it aside: no control characters but the tab.
-func isFieldValue(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }

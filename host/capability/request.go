@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"spore/abi"
+	"spore/host/function"
 )
 
 // prepare turns req into a request that may be sent, and the way it goes. With
@@ -25,7 +26,7 @@ func (f *FunctionHTTP) prepare(req *abi.HTTPRequest) (*http.Request, *network, e
 	if !granted {
 		return out, nil, denied("origin is not granted; add it to http of function %s in functions.toml", f.name)
 	}
-	if !isToken(out.Method) || out.Method == http.MethodConnect || out.Method == http.MethodTrace {
+	if !function.IsToken(out.Method) || out.Method == http.MethodConnect || out.Method == http.MethodTrace {
 		return out, nil, invalid("method %s cannot be used", quoted(out.Method))
 	}
 	out.Header, err = requestHeader(req.Headers, f.http.options.UserAgent)

@@ -114,15 +114,9 @@ func (s *Secrets) place(name string) string {
 	return "a source named under [secrets] in functions.toml"
 }
 
-// isSecretName reports whether name is [A-Za-z_][A-Za-z0-9_]*. Such a name is
-// no path, whatever directory it is joined to.
+// isSecretName reports whether name can be a secret's.
 func isSecretName(name string) bool {
-	if name == "" || len(name) > abi.MaxSecretName || '0' <= name[0] && name[0] <= '9' {
-		return false
-	}
-	return !strings.ContainsFunc(name, func(r rune) bool {
-		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
+	return len(name) <= abi.MaxSecretName && function.IsIdentifier(name)
 }
 
 // quoted makes a guest's text safe to print, and short.

@@ -166,7 +166,7 @@ func (t functionTable) secrets() []string {
 	var names []string
 	t.list("secrets", func(at, name string) {
 		switch {
-		case !isSecretName(name):
+		case !function.IsIdentifier(name):
 			t.problem(at, "is not the name of a secret", "use A-Z, a-z, 0-9 and _, not a digit first")
 		case slices.Contains(names, name):
 			t.problem(at, name+" is granted twice", "remove one")

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"spore/host/function"
 )
 
 // Host is the [host] table: what holds for all functions together.
@@ -83,7 +85,7 @@ func readSecrets(t *table, base string) Secrets {
 		Directory: absolute(base, t.str("directory", "")),
 	}
 	t.done()
-	if s.EnvPrefix != "" && !isSecretName(s.EnvPrefix) {
+	if s.EnvPrefix != "" && !function.IsIdentifier(s.EnvPrefix) {
 		t.problem("env", "is not a prefix of environment variables", `write it like "SPORE_SECRET_"`)
 	}
 	switch {

@@ -2,9 +2,10 @@ package config
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/BurntSushi/toml"
+
+	"spore/host/function"
 )
 
 // ParseSecrets reads the content of a secrets file: one NAME = "value" a line.
@@ -22,7 +23,7 @@ func ParseSecrets(data []byte) (map[string]string, error) {
 	secrets := make(map[string]string, len(tree))
 	for name, raw := range tree {
 		value, ok := raw.(string)
-		if !ok || !isSecretName(name) {
+		if !ok || !function.IsIdentifier(name) {
 			return nil, malformed(lines[join("", name)])
 		}
 		secrets[name] = value
@@ -43,11 +44,4 @@ func decodeSecrets(data []byte, tree *map[string]any) error {
 
 func malformed(line int) error {
 	return fmt.Errorf(`parse secrets: line %d: want NAME = "value", the name of A-Z, a-z, 0-9 and _`, line)
-}
-
-// isSecretName reports whether name is [A-Za-z_][A-Za-z0-9_]*, which every
-// source of secrets can hold: TOML, the environment and a directory.
-func isSecretName(name string) bool {
-	other := func(r rune) bool { return !isAlphanumeric(r) && r != '_' }
-	return name != "" && (name[0] < '0' || name[0] > '9') && !strings.ContainsFunc(name, other)
 }

@@ -1,7 +1,8 @@
 // Package function is the vocabulary of the host: what a function is declared
 // as (Spec), which version of it is meant (Ref), how an event reaches it
-// (Invoker) and what can go wrong (Error). It holds no behaviour of its own and
-// imports only abi, so that every other package may speak it.
+// (Invoker) and what can go wrong (Error), with the grammar of names, origins and
+// paths that several packages have to read alike. It imports only abi, so that every
+// other package may speak it.
 package function
 
 import (

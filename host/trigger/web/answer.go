@@ -71,14 +71,14 @@ func checkResult(res *abi.Result) error {
 		return errors.New("more than 64 KiB of headers")
 	case len(res.Body) > abi.MaxBody:
 		return errors.New("body over 6 MiB")
-	case !isFieldValue(res.ContentType):
+	case !function.IsFieldValue(res.ContentType):
 		return errors.New("content type holds a control character")
 	}
 	for i := range res.Headers {
 		switch {
-		case !isToken(res.Headers[i].Name):
+		case !function.IsToken(res.Headers[i].Name):
 			return errors.New("header name is not a token")
-		case !isFieldValue(res.Headers[i].Value):
+		case !function.IsFieldValue(res.Headers[i].Value):
 			return errors.New("header " + res.Headers[i].Name + " holds a control character")
 		}
 	}
@@ -95,27 +95,4 @@ func isOurs(name string) bool {
 	default:
 		return strings.HasPrefix(name, "proxy-")
 	}
-}
-
-// isToken reports whether s may be a header's name, RFC 9110 section 5.6.2.
-func isToken(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		digit := '0' <= c && c <= '9'
-		if !letter && !digit && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isFieldValue reports whether s may be a header's value, RFC 9110 section 5.5.
-func isFieldValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -22,7 +21,7 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	ev.Method = borrow(h.Method())
 	ev.Path = borrow(uri.PathOriginal())
 	ev.RawQuery = borrow(uri.QueryString())
-	ev.Params = appendParams(ev.Params[:0], borrow(uri.Path()), r)
+	ev.Params = r.path.AppendParams(ev.Params[:0], borrow(uri.Path()))
 	ev.ClientAddr = peerAddr(ctx)
 	ev.Body = body
 	ev.BodySize = uint32(len(body))
@@ -58,21 +57,6 @@ func traceID(headers abi.Pairs) string {
 		return id
 	}
 	return headers.Get("x-amzn-trace-id")
-}
-
-// appendParams takes the values of r's parameters out of a decoded path that r matches.
-func appendParams(dst abi.Pairs, path string, r *route) abi.Pairs {
-	left := strings.TrimPrefix(path, "/")
-	for _, s := range r.segments {
-		value := left
-		if s.kind != rest {
-			value, left, _ = strings.Cut(left, "/")
-		}
-		if s.kind != literal {
-			dst = append(dst, abi.Pair{Name: s.text, Value: value})
-		}
-	}
-	return dst
 }
 
 // isForm reports whether the body is an HTML form's.

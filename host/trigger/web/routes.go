@@ -9,7 +9,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"spore/abi"
 	"spore/host/function"
 )
 
@@ -22,25 +21,11 @@ type Binding struct {
 // route is a Binding with its path taken apart.
 type route struct {
 	Binding
-	segments []segment
+	path function.Path
 }
 
 // health is the host's own route.
-var health = &route{Binding{Function: "(the host)"}, []segment{{function.HealthPath[1:], literal}}}
-
-// segment is what stands between two slashes of a route's path.
-type segment struct {
-	text string // a literal, or a parameter's name
-	kind segmentKind
-}
-
-type segmentKind int
-
-const (
-	literal   segmentKind = iota
-	parameter             // "{name}": one segment, not empty
-	rest                  // "{name:*}": all that follows, empty or not
-)
+var health = &route{Binding{Function: "(the host)"}, function.Path{{Kind: function.Literal, Text: function.HealthPath[1:]}}}
 
 // table is an immutable set of routes, a tree for each method.
 type table map[string]*node
@@ -71,15 +56,15 @@ func (s *Server) SetRoutes(bindings []Binding) error {
 // whether the routes are good and calling set, which replaces them.
 func (s *Server) PrepareRoutes(bindings []Binding) (set func(), err error) {
 	t := table{}
-	*t.slot(fasthttp.MethodGet, health.segments) = health
-	*t.slot(fasthttp.MethodHead, health.segments) = health
+	*t.slot(fasthttp.MethodGet, health.path) = health
+	*t.slot(fasthttp.MethodHead, health.path) = health
 	for _, b := range bindings {
 		if err := t.add(b); err != nil {
 			return nil, fmt.Errorf("add route %s %s of function %s: %w", b.Method, b.Path, b.Function, err)
 		}
 	}
 	for _, r := range t[fasthttp.MethodGet].all() {
-		if slot := t.slot(fasthttp.MethodHead, r.segments); *slot == nil {
+		if slot := t.slot(fasthttp.MethodHead, r.path); *slot == nil {
 			*slot = r
 		}
 	}
@@ -87,72 +72,37 @@ func (s *Server) PrepareRoutes(bindings []Binding) (set func(), err error) {
 }
 
 func (t table) add(b Binding) error {
-	segments, err := parsePath(b.Path)
+	path, err := function.ParsePath(b.Path)
 	if err != nil {
-		return err
+		return fmt.Errorf("the path %w", err)
 	}
 	if b.Method == "" {
 		return errors.New("it has no method")
 	}
-	slot := t.slot(b.Method, segments)
+	slot := t.slot(b.Method, path)
 	if *slot != nil {
 		return fmt.Errorf("%s has it already", (*slot).Function)
 	}
-	*slot = &route{b, segments}
+	*slot = &route{b, path}
 	return nil
 }
 
-// parsePath takes a route's path apart: "/a/{name}" or "/a/{rest:*}".
-func parsePath(path string) ([]segment, error) {
-	if !strings.HasPrefix(path, "/") {
-		return nil, errors.New("the path does not begin with a slash")
-	}
-	var segments []segment
-	for text := range strings.SplitSeq(path[1:], "/") {
-		if n := len(segments); n > 0 && segments[n-1].kind == rest {
-			return nil, errors.New("the path goes on after a rest")
-		}
-		s := segment{text, literal}
-		if strings.ContainsAny(text, "{}") {
-			if s = parseParameter(text); s.text == "" {
-				return nil, fmt.Errorf("%q is not a parameter like {name} or {name:*}", text)
-			}
-		}
-		segments = append(segments, s)
-	}
-	return segments, nil
-}
-
-// parseParameter returns the parameter that text is, without a name when it is none.
-func parseParameter(text string) segment {
-	name, open := strings.CutPrefix(text, "{")
-	name, shut := strings.CutSuffix(name, "}")
-	kind := parameter
-	if before, all := strings.CutSuffix(name, ":*"); all {
-		name, kind = before, rest
-	}
-	if !open || !shut || strings.ContainsAny(name, "{}:") {
-		return segment{}
-	}
-	return segment{name, kind}
-}
-
 // slot returns where the route of that method and path belongs.
-func (t table) slot(method string, path []segment) **route {
+func (t table) slot(method string, path function.Path) **route {
 	if t[method] == nil {
 		t[method] = &node{}
 	}
 	n := t[method]
 	for _, s := range path {
-		switch s.kind {
-		case literal:
-			n = n.literal(s.text)
-		case parameter:
+		switch s.Kind {
+		case function.Literal:
+			n = n.literal(s.Text)
+		case function.Parameter:
 			if n.parameter == nil {
 				n.parameter = &node{}
 			}
 			n = n.parameter
-		case rest:
+		case function.Rest:
 			return &n.rest
 		}
 	}
@@ -211,18 +161,18 @@ func (n *node) after(left string, more bool) *route {
 	return n.end
 }
 
-// Match returns which of routes a listener answers a request with, and the values of its
-// parameters. path is decoded. ok is false when there is none.
-func Match(routes []function.Route, method, path string) (match function.Route, params abi.Pairs, ok bool) {
+// Match returns which of routes a listener answers a request with. path is decoded. ok is
+// false when there is none.
+func Match(routes []function.Route, method, path string) (match function.Route, ok bool) {
 	t := table{}
 	for _, r := range routes {
 		_ = t.add(Binding{Route: r}) // what cannot be added cannot be asked
 	}
 	r := t.find(method, path)
 	if r == nil {
-		return function.Route{}, nil, false
+		return function.Route{}, false
 	}
-	return r.Route, appendParams(nil, path, r), true
+	return r.Route, true
 }
 
 // allowed returns the methods that path has a route for.
