@@ -189,7 +189,7 @@ func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*ht
 		path = opt.path
 	}
 	if strings.Contains(path, "{") {
-		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path, as in --path %s", path, strings.NewReplacer("{", "", ":*}", "", "}", "").Replace(path))}
+		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path, as in --path %s", path, samplePath(path))}
 	}
 	var req *http.Request
 	if opt.slack != "" {

@@ -59,3 +59,8 @@ func routeList(routes []function.Route) string {
 	}
 	return strings.Join(all, ", ")
 }
+
+// samplePath is a route's path with the names of its parameters for their values.
+func samplePath(path string) string {
+	return strings.NewReplacer("{", "", ":*}", "", "}", "").Replace(path)
+}

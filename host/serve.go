@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -266,9 +265,6 @@ func (s *server) printRoutes() {
 	_, _ = s.opt.out.Write(text.Bytes())
 }
 
-// samplePath finds the parameters of a path; their names stand in for values.
-var samplePath = regexp.MustCompile(`\{(\w+)[^}]*\}`)
-
 // tryLine is a command that makes a request to the route when pasted.
 func (s *server) tryLine(name string, r function.Route) string {
 	if r.SlackSecret != "" {
@@ -292,7 +288,7 @@ func (s *server) tryLine(name string, r function.Route) string {
 	if r.Example != "" {
 		words = append(words, r.Example)
 	}
-	return strings.Join(append(words, shellWord("http://"+s.address+samplePath.ReplaceAllString(r.Path, "$1"))), " ")
+	return strings.Join(append(words, shellWord("http://"+s.address+samplePath(r.Path))), " ")
 }
 
 // shellWord returns s as a shell takes it for one word and nothing else.
