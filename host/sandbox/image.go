@@ -43,7 +43,7 @@ type Image struct {
 	settings Settings
 	environ  []string // "NAME=value", sorted
 	digest   string   // of the module, lower-case hex SHA-256
-	code     string   // key of its compiled code
+	codeKey  string   // of its compiled code
 	note     string
 	pinned   bool // there are no files to bring it back from
 	cores    holder
@@ -69,7 +69,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 	if err != nil {
 		return nil, err
 	}
-	img.note, img.code = res.snapshot.Note, res.program.key
+	img.note, img.codeKey = res.snapshot.Note, res.program.key
 	if img.pinned {
 		img.keep(res)
 	} else {
@@ -87,7 +87,7 @@ func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) 
 	if err != nil || !e.files.hasModule(digest) {
 		return nil, false
 	}
-	img.note, img.code = header.Note, header.Code
+	img.note, img.codeKey = header.Note, header.Code
 	img.Touch()
 	return img, true
 }
@@ -110,8 +110,8 @@ func environ(s *Settings) []string {
 	return list
 }
 
-// key names the image's snapshot by everything that it depends on.
-func (img *Image) key() string {
+// snapshotKey names the image's snapshot by everything that it depends on.
+func (img *Image) snapshotKey() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n%d\n%q\n%q\n", snapshotVersion, codeBase()+img.digest, img.settings.MemoryMax, img.settings.Name, img.environ)
 	_ = json.NewEncoder(h).Encode(img.settings.Warmup) // a hash and plain data: neither fails

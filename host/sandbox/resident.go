@@ -177,7 +177,7 @@ func (img *Image) Resident() bool { return img.resident.Load() != nil }
 func (img *Image) Touch() (ok bool) {
 	_ = touch(img.snapshotPath())
 	_ = touch(img.engine.files.codeOfPath(img.digest))
-	touchAll(filepath.Join(img.engine.files.code, img.code))
+	touchAll(filepath.Join(img.engine.files.code, img.codeKey))
 	err := touch(filepath.Join(img.engine.files.modules, img.digest))
 	return !errors.Is(err, os.ErrNotExist) || img.Resident()
 }

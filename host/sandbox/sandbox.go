@@ -15,11 +15,11 @@ import (
 // returns it, or is new where there is none, and is closed afterwards: no state
 // survives it. It must not be used after Close, because its memory is the next one's.
 type Sandbox struct {
-	inst    *instance
-	run     run
-	opening int64 // nanoseconds
-	spent   bool
-	again   bool // inst was proven back at the snapshot and may serve another event
+	inst     *instance
+	run      run
+	overhead int64 // nanoseconds, of Stats.Restore
+	spent    bool
+	reusable bool // inst stands at the snapshot and may serve another event
 }
 
 // Deadlines are the times by which an event's answer and its end must be there.
@@ -54,9 +54,9 @@ func (res *resident) open(ctx context.Context, since int64) (*Sandbox, error) {
 		}
 	}
 	sb := &inst.sandbox // whose run Serve sets
-	sb.inst, sb.opening, sb.spent, sb.again = inst, 0, false, false
+	sb.inst, sb.overhead, sb.spent, sb.reusable = inst, 0, false, false
 	if since != 0 {
-		sb.opening = res.img.engine.elapsed() - since
+		sb.overhead = res.img.engine.elapsed() - since
 	}
 	return sb, nil
 }
@@ -96,7 +96,7 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 			return function.Stats{}, err
 		}
 	}
-	err := sb.enter(ctx, sb.inst.serve, nil)
+	err := sb.runAndRestore(ctx, sb.inst.serve, nil)
 	return sb.stats(), err
 }
 
@@ -108,15 +108,15 @@ func (sb *Sandbox) initialise(ctx context.Context) error {
 	err := sb.inst.initialise(ctx, time.Duration(r.respond-r.begun))
 	r.ended = e.elapsed()
 	if err == nil {
-		sb.opening += r.ended - r.begun
+		sb.overhead += r.ended - r.begun
 	}
 	r.memory = sb.inst.mem.Size()
 	return err
 }
 
-// enter runs an exported function with sb.run on a thread of its own, and puts the
-// instance back at the snapshot when it may.
-func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) error {
+// runAndRestore runs an exported function with sb.run on a thread of its own, and puts
+// the instance back at the snapshot when it may.
+func (sb *Sandbox) runAndRestore(ctx context.Context, fn api.Function, stack []uint64) error {
 	if sb.spent {
 		panic("sandbox: internal error: serve on a spent sandbox")
 	}
@@ -128,7 +128,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	r.begun = r.thread.since
 	if err := r.timeIsUp(r.begun); err != nil { // it waited that long for a core
 		r.ended, r.memory = r.begun, sb.inst.mem.Size()
-		sb.again = sb.inst.res.snapshot.Frozen // nothing of the guest has run
+		sb.reusable = sb.inst.res.snapshot.Frozen // nothing of the guest has run
 		return r.classify(err)
 	}
 	err := r.enter(fn, stack)
@@ -141,7 +141,7 @@ func (sb *Sandbox) enter(ctx context.Context, fn api.Function, stack []uint64) e
 	}
 	r.memory = sb.inst.mem.Size()
 	sb.restore(err)
-	sb.opening += e.elapsed() - r.ended
+	sb.overhead += e.elapsed() - r.ended
 	r.over()
 	return err
 }
@@ -159,13 +159,13 @@ func (sb *Sandbox) restore(err error) {
 		return
 	}
 	if res.img.engine.opt.Unisolated {
-		sb.again = true
+		sb.reusable = true
 		return
 	}
 	look := !res.img.engine.tracking.counts || sb.run.thread.look
-	sb.run.dirty, sb.again = sb.inst.restore(look)
+	sb.run.dirty, sb.reusable = sb.inst.restore(look)
 	switch {
-	case !sb.again:
+	case !sb.reusable:
 		counts.dropped.Add(1)
 		return
 	case !look:
@@ -183,13 +183,13 @@ func (sb *Sandbox) stats() function.Stats {
 		Duration:   time.Duration(r.ended - r.begun),
 		CPU:        time.Duration(r.thread.cpu),
 		Host:       time.Duration(r.host),
-		Restore:    time.Duration(sb.opening),
+		Restore:    time.Duration(sb.overhead),
 		MemoryMax:  r.img.settings.MemoryMax,
 		MemoryUsed: int64(r.memory),
 		DirtyPages: r.dirty,
 		Answered:   r.phase == phaseAnswered && r.guestErr == nil,
 	}
-	if !sb.again {
+	if !sb.reusable {
 		s.DirtyPages = -1
 	}
 	return s
@@ -221,7 +221,7 @@ func (sb *Sandbox) random(ctx context.Context) (uint64, error) {
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
 	sb.run = run{img: img.with(Capabilities{Log: img.settings.Log}), ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
 	stack := []uint64{0}
-	err := sb.enter(ctx, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
+	err := sb.runAndRestore(ctx, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err
 }
 
@@ -237,7 +237,7 @@ func (sb *Sandbox) Close() {
 
 // recycle keeps the instance for another event, or drops it.
 func (sb *Sandbox) recycle() {
-	if sb.again && sb.inst.res.idle.put(sb.inst) {
+	if sb.reusable && sb.inst.res.idle.put(sb.inst) {
 		return
 	}
 	sb.inst.res.img.engine.Chore(sb.inst.close)

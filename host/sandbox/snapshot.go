@@ -69,10 +69,12 @@ func (img *Image) storeSnapshot(s *snapshot) error {
 		return err
 	}
 	content = encoder.EncodeAll(s.memory.bytes(), content)
-	return writeFile(img.snapshotPath(), sealed(img.key(), content), content)
+	return writeFile(img.snapshotPath(), sealed(img.snapshotKey(), content), content)
 }
 
-func (img *Image) snapshotPath() string { return filepath.Join(img.engine.files.images, img.key()) }
+func (img *Image) snapshotPath() string {
+	return filepath.Join(img.engine.files.images, img.snapshotKey())
+}
 
 // readSnapshot returns the image's file as header and compressed memory.
 func (img *Image) readSnapshot() (header snapshotHeader, memory []byte, err error) {
@@ -80,7 +82,7 @@ func (img *Image) readSnapshot() (header snapshotHeader, memory []byte, err erro
 	if err != nil {
 		return header, nil, err
 	}
-	content, err := unseal(img.key(), file)
+	content, err := unseal(img.snapshotKey(), file)
 	if err != nil {
 		return header, nil, err
 	}

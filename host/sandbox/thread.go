@@ -25,7 +25,7 @@ type thread struct {
 
 	look    bool  // pages may have changed for the first time
 	resumed bool  // this is not the first stretch
-	yields  bool  // to other threads that wake: it has longSlice
+	gaveWay bool  // to other threads that wake: it has longSlice
 	cpu     int64 // nanoseconds of processor time in the stretches that have ended
 	later   int64 // the part of cpu that belongs to stretches after the first
 }
@@ -126,15 +126,15 @@ func (r *run) resume() {
 
 // giveWay lets threads that wake go before the run's own, until it is unpinned.
 func (r *run) giveWay() {
-	if !r.thread.yields {
-		r.thread.yields = true
+	if !r.thread.gaveWay {
+		r.thread.gaveWay = true
 		setSlice(longSlice)
 	}
 }
 
 func (r *run) unpin() {
-	if r.thread.yields {
-		r.thread.yields = false
+	if r.thread.gaveWay {
+		r.thread.gaveWay = false
 		setSlice(0)
 	}
 	runtime.UnlockOSThread()

@@ -46,8 +46,8 @@ type Call struct {
 func (inst *instance) warmUp(ctx context.Context) error {
 	s := &inst.res.img.settings
 	if warm := inst.mod.ExportedFunction(abi.ExportWarm); warm != nil {
-		r := inst.rehearse(ctx, phaseInit, Capabilities{Log: s.Log})
-		err := r.perform(warm)
+		r := inst.rehearsal(ctx, phaseInit, Capabilities{Log: s.Log})
+		err := r.rehearse(warm)
 		if errors.Is(err, errFrozen) || r.misused {
 			err = &function.Error{Kind: abi.OutOfOrder, Op: "run " + s.Name, Err: errors.New("host functions of a request were called")}
 		}
@@ -73,9 +73,9 @@ func (s *Settings) cold(what string, err error, hint string) error {
 	return &function.Error{Kind: kind, Op: "warm up with " + what, Err: fmt.Errorf("%w; %s", err, hint)}
 }
 
-// rehearse returns a run that is not a request: under the deadline of an
+// rehearsal returns a run that is not a request: under the deadline of an
 // initialisation, and with capabilities of its own.
-func (inst *instance) rehearse(ctx context.Context, from phase, can Capabilities) *run {
+func (inst *instance) rehearsal(ctx context.Context, from phase, can Capabilities) *run {
 	r := newRun(ctx, inst, from, inst.res.img.settings.InitTimeout)
 	r.img = inst.res.img.with(can)
 	return r
@@ -88,19 +88,18 @@ func (img *Image) with(can Capabilities) *Image {
 	return other
 }
 
-// perform enters the guest for a rehearsal.
-func (r *run) perform(fn api.Function) error {
+// rehearse enters the guest for a rehearsal.
+func (r *run) rehearse(fn api.Function) error {
 	r.pin()
 	defer r.unpin()
-	err := r.enter(fn, nil)
-	return err
+	return r.enter(fn, nil)
 }
 
 // rehearseSample serves the sample event with the number given.
 func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int) error {
 	img := inst.res.img
 	p := player{sample: s, left: slices.Clone(s.Calls), log: img.settings.log}
-	r := inst.rehearse(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
+	r := inst.rehearsal(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
 	ev := s.Event
 	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
@@ -108,7 +107,7 @@ func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int)
 	ev.Entropy = inst.entropy.next()
 	var status uint32
 	r.ev, r.reply = &ev, func(res *abi.Result, _ bool) { status = res.Status }
-	if err := r.perform(inst.serve); err != nil {
+	if err := r.rehearse(inst.serve); err != nil {
 		return err
 	}
 	r.deliver(false)
