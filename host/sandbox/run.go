@@ -204,6 +204,7 @@ func (r *run) enter(fn api.Function, stack []uint64) error {
 	return r.classify(err)
 }
 
+// classify gives the error that a run ended with its kind.
 func (r *run) classify(err error) error {
 	var exit *exitError
 	kind, cause := abi.Internal, err // a panic of ours, unless it is one of these
@@ -228,4 +229,22 @@ func (r *run) classify(err error) error {
 		op = "initialise"
 	}
 	return &function.Error{Kind: kind, Op: op, Err: cause}
+}
+
+// verdict judges a run whose guest returned by itself.
+func (r *run) verdict() error {
+	fail := func(kind abi.Kind, cause error) error {
+		return &function.Error{Kind: kind, Op: "run " + r.img.settings.Name, Err: cause}
+	}
+	switch {
+	case r.guestErr != nil:
+		return fail(abi.GuestError, &function.Guest{Report: *r.guestErr})
+	case r.misused:
+		return fail(abi.OutOfOrder, errors.New("the guest called host functions out of order"))
+	case r.phase != phaseAnswered && r.ended >= r.respond:
+		return fail(abi.Deadline, errDeadline)
+	case r.phase != phaseAnswered && r.ev.Trigger != abi.TriggerRandom:
+		return fail(abi.NoAnswer, errors.New("the guest returned without an answer"))
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -193,24 +192,6 @@ func (sb *Sandbox) stats() function.Stats {
 		s.DirtyPages = -1
 	}
 	return s
-}
-
-// verdict judges a run whose guest returned by itself.
-func (r *run) verdict() error {
-	fail := func(kind abi.Kind, cause error) error {
-		return &function.Error{Kind: kind, Op: "run " + r.img.settings.Name, Err: cause}
-	}
-	switch {
-	case r.guestErr != nil:
-		return fail(abi.GuestError, &function.Guest{Report: *r.guestErr})
-	case r.misused:
-		return fail(abi.OutOfOrder, errors.New("the guest called host functions out of order"))
-	case r.phase != phaseAnswered && r.ended >= r.respond:
-		return fail(abi.Deadline, errDeadline)
-	case r.phase != phaseAnswered && r.ev.Trigger != abi.TriggerRandom:
-		return fail(abi.NoAnswer, errors.New("the guest returned without an answer"))
-	}
-	return nil
 }
 
 // random asks the guest for a draw of its own generator. Nothing is granted to it for that.
