@@ -11,57 +11,41 @@ import (
 	"spore/host/wasmbin"
 )
 
-// freeze initialises the module and returns the image with its snapshot. A module
-// whose random numbers would repeat is left unfrozen. The program stays the
-// caller's when there is an error.
+// freeze initialises the module and returns the image with its snapshot. That is the
+// initial memory alone for a command, and where random numbers would repeat. The program
+// stays the caller's when there is an error.
 func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*resident, error) {
+	if isCommand(m) && len(img.settings.Warmup) > 0 {
+		return nil, &function.Error{Kind: abi.Invalid, Op: "warm up", Err: errors.New("a plain WASI command starts anew in every request; take warmup out of functions.toml")}
+	}
 	pristine, err := initialMemory(m)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "initialise", Err: err}
 	}
 	res := img.newResident(p, pristine)
 	if isCommand(m) {
-		if len(img.settings.Warmup) > 0 {
-			pristine.close()
-			return nil, &function.Error{Kind: abi.Invalid, Op: "warm up", Err: errors.New("a plain WASI command starts anew in every request; take warmup out of functions.toml")}
-		}
 		pristine.Command = true
 		pristine.Note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler)"
 		return res, nil
 	}
-	frozen, err := res.freeze(ctx)
-	if err != nil {
-		pristine.close()
-		return nil, err
-	}
-	res = img.newResident(p, frozen)
-	fresh, err := res.drawsDiffer(ctx, m)
-	if err == nil && fresh {
-		pristine.close()
+	frozen, err := res.frozen(ctx, m)
+	if errors.Is(err, errRepeats) {
+		pristine.Note = "its random numbers would repeat after a restore, so every request initialises the module anew; rebuild it with this host's SDK"
 		return res, nil
 	}
-	img.engine.closeAll(res.idle.close())
-	frozen.close()
-	if err != nil {
-		pristine.close()
-		return nil, err
-	}
-	pristine.Note = "its random numbers would repeat after a restore, so every request initialises the module anew; rebuild it with this host's SDK"
-	return img.newResident(p, pristine), nil
+	pristine.close()
+	return frozen, err
 }
 
 // initialMemory is the memory of a module of which no code has run: its data
-// segments, which the rewriter has taken out.
+// segments, which the rewriter has taken out, and which Parse found to lie in it.
 func initialMemory(m *wasmbin.Module) (*snapshot, error) {
 	memory := make([]byte, uint64(m.MemoryMin)*wasmPage)
-	for _, seg := range m.Data {
-		if uint64(seg.Offset)+uint64(len(seg.Bytes)) > uint64(len(memory)) {
-			return nil, errors.New("a data segment lies outside the memory")
-		}
-		copy(memory[seg.Offset:], seg.Bytes)
-	}
 	if len(memory) == 0 {
 		return nil, errors.New("the module has no memory to begin with, so it can take no event")
+	}
+	for _, seg := range m.Data {
+		copy(memory[seg.Offset:], seg.Bytes)
 	}
 	b, err := newBacking(memory)
 	if err != nil {
@@ -70,54 +54,65 @@ func initialMemory(m *wasmbin.Module) (*snapshot, error) {
 	return &snapshot{snapshotHeader: snapshotHeader{Size: uint64(len(memory))}, memory: b}, nil
 }
 
-// freeze runs the module up to its first get_next_request, warms it up and copies
-// its state.
-func (res *resident) freeze(ctx context.Context) (*snapshot, error) {
-	inst, err := res.boot(ctx)
+// frozen returns what stands at the snapshot of the module once it is initialised, unless
+// restores of that would draw the same random numbers.
+func (res *resident) frozen(ctx context.Context, m *wasmbin.Module) (*resident, error) {
+	s, err := res.warmSnapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer inst.close()
-	if err := inst.warmUp(ctx); err != nil {
+	frozen := res.img.newResident(res.program, s)
+	if err := frozen.drawsDiffer(ctx, m); err != nil {
+		res.img.engine.closeAll(frozen.idle.close())
+		s.close()
 		return nil, err
 	}
-	return inst.take()
+	return frozen, nil
 }
 
-// drawsDiffer asks two restores for a random number each. Guests that do not
-// export spore_random have no generator of their own to ask.
-func (res *resident) drawsDiffer(ctx context.Context, m *wasmbin.Module) (bool, error) {
-	if _, ok := m.FuncExport(abi.ExportRandom); !ok {
-		return true, nil
-	}
-	var draws [2]uint64
-	for i := range draws {
-		sb, err := res.open(ctx, 0)
-		if err != nil {
-			return false, err
-		}
-		draws[i], err = sb.random(ctx)
-		sb.recycle()
-		if err != nil {
-			return false, fmt.Errorf("%s: %w", abi.ExportRandom, err)
-		}
-	}
-	return draws[0] != draws[1], nil
-}
-
-// boot returns a new instance, initialised up to its first get_next_request.
-func (res *resident) boot(ctx context.Context) (*instance, error) {
+// warmSnapshot runs the module up to its first get_next_request, warms it up and copies
+// its state.
+func (res *resident) warmSnapshot(ctx context.Context) (*snapshot, error) {
 	var inst *instance
 	var err error
 	res.img.engine.Chore(func() { inst, err = res.instantiate(ctx) })
 	if err != nil {
 		return nil, err
 	}
+	defer res.img.engine.Chore(inst.close)
 	if err := inst.initialise(ctx, res.img.settings.InitTimeout); err != nil {
-		res.img.engine.Chore(inst.close)
 		return nil, err
 	}
-	return inst, nil
+	if err := inst.warmUp(ctx); err != nil {
+		return nil, err
+	}
+	return inst.take()
+}
+
+var errRepeats = errors.New("two restores draw the same random number")
+
+// drawsDiffer asks two restores for a random number each: errRepeats. Guests that do not
+// export spore_random have no generator of their own to ask.
+func (res *resident) drawsDiffer(ctx context.Context, m *wasmbin.Module) error {
+	if _, ok := m.FuncExport(abi.ExportRandom); !ok {
+		return nil
+	}
+	var draws [2]uint64
+	for i := range draws {
+		sb, err := res.open(ctx, 0)
+		if err != nil {
+			return err
+		}
+		draws[i], err = sb.random(ctx)
+		sb.recycle()
+		if err != nil {
+			return fmt.Errorf("%s: %w", abi.ExportRandom, err)
+		}
+	}
+	if draws[0] == draws[1] {
+		return errRepeats
+	}
+	return nil
 }
 
 // initialise runs the module's start function and its _start or _initialize, within
