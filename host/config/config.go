@@ -43,17 +43,7 @@ func Load(path string) (*Config, error) {
 	}
 	cfg, found := parse(path, data)
 	checkFiles(cfg, found)
-	return finish(cfg, found)
-}
-
-// Parse checks data as the content of the file at path, which need not exist.
-// It looks at no file: relative paths are made absolute and believed.
-func Parse(path string, data []byte) (*Config, error) {
-	return finish(parse(path, data))
-}
-
-func finish(cfg *Config, found *problems) (*Config, error) {
-	if err := found.err(cfg.Path); err != nil {
+	if err := found.err(path); err != nil {
 		return nil, err
 	}
 	return cfg, nil
@@ -68,6 +58,7 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxFile+1)) // one byte over the limit is enough to refuse it
 }
 
+// parse reads data as the content of the file at path, and looks at no other file.
 func parse(path string, data []byte) (*Config, *problems) {
 	cfg := &Config{Path: path}
 	tree, wrong := parseTOML(data)

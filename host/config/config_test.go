@@ -12,6 +12,15 @@ import (
 	"spore/host/function"
 )
 
+// parseAlone is Load without looking at any file.
+func parseAlone(path string, data []byte) (*Config, error) {
+	cfg, found := parse(path, data)
+	if err := found.err(path); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
 // Every file in testdata/invalid has a .golden beside it with the whole error.
 func TestInvalidFilesReportEveryProblem(t *testing.T) {
 	files, err := filepath.Glob("testdata/invalid/*.toml")
@@ -24,7 +33,7 @@ func TestInvalidFilesReportEveryProblem(t *testing.T) {
 			golden, err := os.ReadFile(strings.TrimSuffix(file, ".toml") + ".golden")
 			require.NoError(t, err)
 
-			cfg, err := Parse(filepath.Base(file), data)
+			cfg, err := parseAlone(filepath.Base(file), data)
 			require.Nil(t, cfg)
 			require.Error(t, err)
 			require.Equal(t, string(golden), err.Error()+"\n")
@@ -35,7 +44,7 @@ func TestInvalidFilesReportEveryProblem(t *testing.T) {
 func TestFullFile(t *testing.T) {
 	data, err := os.ReadFile("testdata/valid/full.toml")
 	require.NoError(t, err)
-	cfg, err := Parse("/etc/spore/functions.toml", data)
+	cfg, err := parseAlone("/etc/spore/functions.toml", data)
 	require.NoError(t, err)
 
 	require.Equal(t, "/etc/spore/functions.toml", cfg.Path)
@@ -90,7 +99,7 @@ func TestFullFile(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	cfg, err := Parse("/etc/functions.toml", nil)
+	cfg, err := parseAlone("/etc/functions.toml", nil)
 	require.NoError(t, err)
 	require.Equal(t, &Config{
 		Path: "/etc/functions.toml",
@@ -99,7 +108,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestShorterTimeoutShortensTheResponseToo(t *testing.T) {
-	cfg, err := Parse("f.toml", []byte("[function.a]\nsource = 'a'\ntimeout = '2s'\n"))
+	cfg, err := parseAlone("f.toml", []byte("[function.a]\nsource = 'a'\ntimeout = '2s'\n"))
 	require.NoError(t, err)
 	require.Equal(t, 2*time.Second, cfg.Functions[0].Limits.ResponseTimeout)
 }
@@ -107,7 +116,7 @@ func TestShorterTimeoutShortensTheResponseToo(t *testing.T) {
 func TestRelativePathsStartAtTheFile(t *testing.T) {
 	here, err := os.Getwd()
 	require.NoError(t, err)
-	cfg, err := Parse("sub/functions.toml", []byte("[function.a]\nsource = '../a'\n"))
+	cfg, err := parseAlone("sub/functions.toml", []byte("[function.a]\nsource = '../a'\n"))
 	require.NoError(t, err)
 	require.Equal(t, filepath.Join(here, "a"), cfg.Functions[0].Source)
 	require.Equal(t, filepath.Join(here, "sub", "data"), cfg.Host.Data)
@@ -174,7 +183,7 @@ func TestDeepNestingIsSurvived(t *testing.T) {
 		"a = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 		"function = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 	} {
-		_, err := Parse("f.toml", []byte(doc))
+		_, err := parseAlone("f.toml", []byte(doc))
 		require.Error(t, err)
 	}
 }
@@ -194,7 +203,7 @@ func FuzzLoad(f *testing.F) {
 		if len(data) > 8<<10 {
 			return // the TOML library's time grows with the cube of a key's depth
 		}
-		cfg, err := Parse("f.toml", data)
+		cfg, err := parseAlone("f.toml", data)
 		require.Equal(t, err == nil, cfg != nil)
 		if err == nil {
 			return

@@ -22,9 +22,9 @@ func TestTheReadmeHasAllKeysWithTheirDefaults(t *testing.T) {
 	block, _, ok = strings.Cut(block, "```\n")
 	require.True(t, ok)
 
-	cfg, err := Parse("/srv/functions.toml", []byte(block))
+	cfg, err := parseAlone("/srv/functions.toml", []byte(block))
 	require.NoError(t, err)
-	bare, err := Parse("/srv/functions.toml", nil)
+	bare, err := parseAlone("/srv/functions.toml", nil)
 	require.NoError(t, err)
 	require.Equal(t, bare.Host, cfg.Host)
 	limits := function.DefaultLimits

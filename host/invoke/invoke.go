@@ -83,9 +83,6 @@ func (d *Dispatcher) Replace(functions []Live) {
 // Close empties the table. Events under way go on to their end.
 func (d *Dispatcher) Close() { d.Replace(nil) }
 
-// Running returns how many events are under way.
-func (d *Dispatcher) Running() int { return int(d.running.Load()) }
-
 // Invoke implements function.Invoker. It fills the event's function, version and
 // deadlines.
 func (d *Dispatcher) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event, reply function.Reply) (function.Stats, error) {

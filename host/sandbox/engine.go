@@ -77,14 +77,12 @@ type Engine struct {
 // maxCompiling is how many modules are compiled at the same time.
 const maxCompiling = 2
 
-// Restores counts what became of the instances that have served.
-type Restores struct {
-	InPlace int64 // put back at the snapshot
-	Spared  int64 // of these, without looking for changed pages: no page fault had happened
-	Dropped int64 // grown, trapped, ended, or called out of order
+// restoreCounts counts what became of the instances that have served, for tests.
+type restoreCounts struct {
+	inPlace atomic.Int64 // put back at the snapshot
+	spared  atomic.Int64 // of these, without looking for changed pages: no page fault had happened
+	dropped atomic.Int64 // grown, trapped, ended, or called out of order
 }
-
-type restoreCounts struct{ inPlace, spared, dropped atomic.Int64 }
 
 // Open returns an Engine over opt.Directory. It holds nothing that has to be given
 // back once its images are closed.
@@ -117,12 +115,6 @@ func (e *Engine) RestoreMethod() string {
 		return e.tracking.method.String() + ", spared where no page fault happened"
 	}
 	return e.tracking.method.String()
-}
-
-// Restores returns the counts since the engine was opened.
-func (e *Engine) Restores() Restores {
-	c := &e.restores
-	return Restores{c.inPlace.Load(), c.spared.Load(), c.dropped.Load()}
 }
 
 // Run takes images that nobody has used for opt.Idle out of memory, until ctx ends.

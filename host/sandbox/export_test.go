@@ -36,3 +36,12 @@ func Idle(img *Image) int {
 	defer res.idle.mu.Unlock()
 	return len(res.idle.instances)
 }
+
+// Restores are the engine's counts of what became of the instances that have served.
+type Restores struct{ InPlace, Spared, Dropped int64 }
+
+// Restores returns the counts since the engine was opened.
+func (e *Engine) Restores() Restores {
+	c := &e.restores
+	return Restores{c.inPlace.Load(), c.spared.Load(), c.dropped.Load()}
+}
