@@ -18,7 +18,8 @@ import (
 // requestIDHeader is on every answer.
 const requestIDHeader = "x-spore-request-id"
 
-// handle is where fasthttp enters, on the connection's goroutine.
+// handle is where fasthttp enters, on the connection's goroutine: it looks a request
+// over, finds its route, and has that served.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	id := s.opt.NewRequestID()
 	defer func() {
@@ -36,20 +37,23 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 		return
 	}
-	s.dispatch(ctx)
+	t, path := *s.table.Load(), borrow(ctx.URI().Path()) // the one that was sent, decoded: the gate has seen to that
+	r := t.find(borrow(ctx.Method()), path)
+	switch {
+	case r == health:
+		ctx.SetContentType("text/plain; charset=utf-8")
+		ctx.SetBodyString("ok")
+	case r == nil:
+		refuseRoute(ctx, t.allowed(path))
+	default:
+		if !s.serve(ctx, r) {
+			time.Sleep(s.opt.Timeouts.Overload) // whoever asks again at once would have the host do nothing else
+		}
+	}
 }
 
 func (s *Server) panicked(id string, p any) {
 	s.opt.Log.Error("panic", "request_id", id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-}
-
-// answer answers one request to a route. Where that is only that there is no room,
-// the client waits a moment for it: whoever asks again at once would have the host do
-// nothing else.
-func (s *Server) answer(ctx *fasthttp.RequestCtx, r *route) {
-	if !s.serve(ctx, r) {
-		time.Sleep(s.opt.Timeouts.Overload)
-	}
 }
 
 // serve gives the request to the function, and reports whether there was room for

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -85,6 +86,17 @@ func refuse(ctx *fasthttp.RequestCtx, r refusal) {
 	if r.status == fasthttp.StatusTooManyRequests || r.status == fasthttp.StatusServiceUnavailable {
 		ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, "1")
 	}
+}
+
+// refuseRoute answers a path without a route for the method; allowed has the methods that
+// it has routes for.
+func refuseRoute(ctx *fasthttp.RequestCtx, allowed []string) {
+	if len(allowed) == 0 {
+		refuse(ctx, notFound)
+		return
+	}
+	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(allowed, ", "))
+	refuse(ctx, methodNotAllowed)
 }
 
 // refuseUnreadable answers what could not be read as a request. fasthttp closes

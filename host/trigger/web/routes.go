@@ -179,27 +179,3 @@ func Match(routes []function.Route, method, path string) (match function.Route, 
 func (t table) allowed(path string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(t)), func(method string) bool { return t.find(method, path) == nil })
 }
-
-// dispatch answers a request that the gate has let through.
-func (s *Server) dispatch(ctx *fasthttp.RequestCtx) {
-	t, path := *s.table.Load(), borrow(ctx.URI().Path()) // the one that was sent, decoded: the gate has seen to that
-	r := t.find(borrow(ctx.Method()), path)
-	switch {
-	case r == health:
-		ctx.SetContentType("text/plain; charset=utf-8")
-		ctx.SetBodyString("ok")
-	case r != nil:
-		s.answer(ctx, r)
-	default:
-		refuseRoute(ctx, t.allowed(path))
-	}
-}
-
-func refuseRoute(ctx *fasthttp.RequestCtx, allowed []string) {
-	if len(allowed) == 0 {
-		refuse(ctx, notFound)
-		return
-	}
-	ctx.Response.Header.Set(fasthttp.HeaderAllow, strings.Join(allowed, ", "))
-	refuse(ctx, methodNotAllowed)
-}
