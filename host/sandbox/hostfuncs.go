@@ -106,36 +106,6 @@ func types[T ~byte](signature string) []T {
 	return list
 }
 
-// guestMemory is the checked door to a guest's memory. Views it returns are
-// used within the host function that asked for them and never kept.
-type guestMemory struct{ mem api.Memory }
-
-func (g guestMemory) read(ptr, n uint32) ([]byte, bool) {
-	if g.mem == nil {
-		return nil, false
-	}
-	return g.mem.Read(ptr, n)
-}
-
-func (g guestMemory) write(ptr uint32, b []byte) bool {
-	view, ok := g.read(ptr, uint32(len(b)))
-	copy(view, b)
-	return ok
-}
-
-// copyOut returns a private copy of guest memory, or the kind that refuses it. The
-// copy is made in room, as far as that reaches.
-func (g guestMemory) copyOut(room []byte, ptr, n uint32, limit int) ([]byte, abi.Kind) {
-	if uint64(n) > uint64(limit) {
-		return nil, abi.TooLarge
-	}
-	view, ok := g.read(ptr, n)
-	if !ok {
-		return nil, abi.Invalid
-	}
-	return append(room, view...), abi.None
-}
-
 // copyPiece is how many bytes are copied at once before others may get their turn:
 // a mebibyte takes 0.3 to 1 ms where memory is touched for the first time.
 const copyPiece = 128 << 10

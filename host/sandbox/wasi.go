@@ -83,17 +83,6 @@ func wasi(params string, fn wasiFunc) hostFunc {
 	return hostFunc{params, "i", func(r *run, mem guestMemory, a []uint64) uint64 { return uint64(fn(r, mem, a)) }}
 }
 
-func (g guestMemory) putU32(ptr uint64, v uint32) errno {
-	return g.put(ptr, binary.LittleEndian.AppendUint32(nil, v))
-}
-
-func (g guestMemory) put(ptr uint64, b []byte) errno {
-	if !g.write(uint32(ptr), b) {
-		return errFault
-	}
-	return success
-}
-
 func argsGet(r *run, mem guestMemory, a []uint64) errno {
 	return putStrings(mem, []string{r.img.settings.Name}, a)
 }
@@ -219,27 +208,6 @@ func fdFdstatSetFlags(r *run, _ guestMemory, a []uint64) errno {
 		return errBadf
 	case flags != flagNonblock:
 		return errNotSup
-	}
-	return success
-}
-
-// eachBuffer calls fn with the buffers of an iovec array, until fn says stop.
-func (g guestMemory) eachBuffer(ptr, n uint64, fn func(buf []byte) bool) errno {
-	if uint32(n) > maxIOVecs {
-		return errInval
-	}
-	vecs, ok := g.read(uint32(ptr), uint32(n)*8)
-	if !ok {
-		return errFault
-	}
-	for ; len(vecs) > 0; vecs = vecs[8:] {
-		buf, ok := g.read(binary.LittleEndian.Uint32(vecs), binary.LittleEndian.Uint32(vecs[4:]))
-		if !ok {
-			return errFault
-		}
-		if !fn(buf) {
-			return success
-		}
 	}
 	return success
 }
