@@ -183,7 +183,7 @@ func (s *server) run(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// secret gives the listener the secrets that routes verify signatures with.
+// signingSecret gives the listener the secrets that routes verify signatures with.
 func (s *server) signingSecret(name string) ([]byte, error) {
 	return s.handedOut(name, s.secrets.Load().Lookup)
 }
