@@ -22,16 +22,9 @@ func fillEvent(ev *abi.Event, ctx *fasthttp.RequestCtx, r *route, body []byte) {
 	ev.Path = borrow(uri.PathOriginal())
 	ev.RawQuery = borrow(uri.QueryString())
 	ev.Params = r.path.AppendParams(ev.Params[:0], borrow(uri.Path()))
-	ev.ClientAddr = peerAddr(ctx)
+	ev.ClientAddr = ctx.Conn().(*conn).peerAddr()
 	ev.Body = body
 	ev.BodySize = uint32(len(body))
-}
-
-func peerAddr(ctx *fasthttp.RequestCtx) string {
-	if c, ok := ctx.Conn().(*conn); ok {
-		return c.peerAddr()
-	}
-	return ctx.RemoteAddr().String()
 }
 
 // appendHeaders takes the headers as they came in. Names are put into lower
