@@ -32,9 +32,9 @@ func requestHeader(pairs abi.Pairs, userAgent string) (http.Header, error) {
 	for _, p := range pairs {
 		switch {
 		case !function.IsToken(p.Name):
-			return nil, invalid("%s is not a header name", quoted(p.Name))
+			return nil, invalid("%s is not a header name", function.Quoted(p.Name))
 		case !function.IsFieldValue(p.Value):
-			return nil, invalid("the value of header %s has a control character", quoted(p.Name))
+			return nil, invalid("the value of header %s has a control character", function.Quoted(p.Name))
 		case !hostsHeader(strings.ToLower(p.Name)):
 			h.Add(p.Name, p.Value)
 		}

@@ -27,7 +27,7 @@ func (f *FunctionHTTP) prepare(req *abi.HTTPRequest) (*http.Request, *network, e
 		return out, nil, denied("origin is not granted; add it to http of function %s in functions.toml", f.name)
 	}
 	if !function.IsToken(out.Method) || out.Method == http.MethodConnect || out.Method == http.MethodTrace {
-		return out, nil, invalid("method %s cannot be used", quoted(out.Method))
+		return out, nil, invalid("method %s cannot be used", function.Quoted(out.Method))
 	}
 	out.Header, err = requestHeader(req.Headers, f.http.options.UserAgent)
 	setBody(out, req.Body)

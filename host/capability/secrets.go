@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -50,7 +49,7 @@ func OpenSecrets(source SecretsSource) (*Secrets, error) {
 // Lookup returns the secret called name; the bytes are the caller's. A secret
 // that does not exist is NotFound, a source that cannot be read Unavailable.
 func (s *Secrets) Lookup(name string) ([]byte, error) {
-	op := "look up secret " + quoted(name)
+	op := "look up secret " + function.Quoted(name)
 	if !isSecretName(name) {
 		return nil, &function.Error{Kind: abi.Invalid, Op: op, Err: errors.New("a name is made of A-Z, a-z, 0-9 and _, not a digit first")}
 	}
@@ -72,7 +71,7 @@ func (s *Secrets) For(spec function.Spec) func(name string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
 		if !slices.Contains(granted, name) {
 			err := fmt.Errorf("not granted; add it to secrets of function %s in functions.toml", spec.Name)
-			return nil, &function.Error{Kind: abi.Denied, Op: "look up secret " + quoted(name), Err: err}
+			return nil, &function.Error{Kind: abi.Denied, Op: "look up secret " + function.Quoted(name), Err: err}
 		}
 		return s.Lookup(name)
 	}
@@ -117,13 +116,4 @@ func (s *Secrets) place(name string) string {
 // isSecretName reports whether name can be a secret's.
 func isSecretName(name string) bool {
 	return len(name) <= abi.MaxSecretName && function.IsIdentifier(name)
-}
-
-// quoted makes a guest's text safe to print, and short.
-func quoted(s string) string {
-	const limit = 100
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "..."
-	}
-	return strconv.Quote(s)
 }

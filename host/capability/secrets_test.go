@@ -90,7 +90,7 @@ func TestLookupRefusesNamesThatCouldBePaths(t *testing.T) {
 		s, err := OpenSecrets(source)
 		require.NoError(t, err)
 		for _, secret := range []string{"", "../A", "/etc/passwd", "A/B", "A\x00", ".", "9A", "not-a-secret.txt", "\u212a", strings.Repeat("A", 257)} {
-			t.Run(name+" "+quoted(secret), func(t *testing.T) {
+			t.Run(name+" "+function.Quoted(secret), func(t *testing.T) {
 				_, err := s.Lookup(secret)
 				require.Equal(t, abi.Invalid, function.KindOf(err))
 				require.Less(t, len(err.Error()), 300)

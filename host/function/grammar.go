@@ -1,6 +1,9 @@
 package function
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // IsIdentifier reports whether s is [A-Za-z_][A-Za-z0-9_]*, as the names of secrets and
 // of path parameters are. TOML, the environment and a directory can hold such a name,
@@ -33,4 +36,13 @@ func IsFieldValue(s string) bool {
 		}
 	}
 	return true
+}
+
+// Quoted makes a guest's text safe to print, and short.
+func Quoted(s string) string {
+	const limit = 100
+	if len(s) > limit {
+		return strconv.Quote(s[:limit]) + "..."
+	}
+	return strconv.Quote(s)
 }

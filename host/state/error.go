@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -24,7 +23,7 @@ func (o operation) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	op := o.verb + " " + quoted(o.key) + " in the bucket of " + o.bucket
+	op := o.verb + " " + function.Quoted(o.key) + " in the bucket of " + o.bucket
 	var known *function.Error
 	switch {
 	case errors.As(err, &known):
@@ -33,15 +32,6 @@ func (o operation) fail(err error) error {
 		return &function.Error{Kind: abi.Deadline, Op: op, Err: err}
 	}
 	return &function.Error{Kind: abi.Unavailable, Op: op, Err: err}
-}
-
-// quoted shows the beginning of a key.
-func quoted(s string) string {
-	const limit = 100
-	if len(s) > limit {
-		return strconv.Quote(s[:limit]) + "..."
-	}
-	return strconv.Quote(s)
 }
 
 func busy() error {
