@@ -80,16 +80,18 @@ func TestGuestHeaders(t *testing.T) {
 		},
 		Body: []byte("hello"),
 	}
-	h := start(t, Options{Invoker: answering(res), NewRequestID: func() string { return "id" }}, bind("GET", "/x", "f"))
+	h := start(t, Options{Invoker: answering(res)}, bind("GET", "/x", "f"))
 	c := h.dial(t)
 	got := c.send(request("GET", "/x", "")).read("GET")
 	require.Equal(t, 201, got.status)
 	require.Equal(t, "hello", got.body)
 	require.NotEqual(t, "yesterday", got.header.Get("Date"))
 	got.header.Del("Date")
+	id := got.header.Get(requestIDHeader)
+	require.Len(t, id, 36, "the host's own")
 	require.Equal(t, http.Header{
 		"Set-Cookie": {"a=1; Path=/", "a=2"}, "X-Two": {"1", "2\t."}, "Content-Type": {"text/x"}, "Content-Encoding": {"br"},
-		"X-Empty": {""}, "X-Spore-Request-Id": {"id"}, "Location": {"/elsewhere"}, "Content-Length": {"5"},
+		"X-Empty": {""}, "X-Spore-Request-Id": {id}, "Location": {"/elsewhere"}, "Content-Length": {"5"},
 	}, got.header)
 	require.Equal(t, 201, c.send(request("GET", "/x", "")).read("GET").status, "the connection goes on")
 }

@@ -21,7 +21,7 @@ const requestIDHeader = "x-spore-request-id"
 // handle is where fasthttp enters, on the connection's goroutine: it looks a request
 // over, finds its route, and has that served.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	id := s.opt.NewRequestID()
+	id := NewRequestID()
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(id, p)

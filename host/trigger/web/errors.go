@@ -102,7 +102,7 @@ func refuseRoute(ctx *fasthttp.RequestCtx, allowed []string) {
 // refuseUnreadable answers what could not be read as a request. fasthttp closes
 // the connection afterwards.
 func (s *Server) refuseUnreadable(ctx *fasthttp.RequestCtx, err error) {
-	ctx.Response.Header.Set(requestIDHeader, s.opt.NewRequestID())
+	ctx.Response.Header.Set(requestIDHeader, NewRequestID())
 	ctx.Conn().(*conn).linger.Store(true)
 	var small *fasthttp.ErrSmallBuffer
 	switch {

@@ -25,14 +25,13 @@ import (
 
 // Options of a Server. Only Invoker has no default.
 type Options struct {
-	Invoker      function.Invoker
-	Now          func() time.Time                  // time.Now
-	Secret       func(name string) ([]byte, error) // signing secrets of routes; none
-	Log          *slog.Logger                      // slog.Default()
-	NewRequestID func() string                     // a random UUID; at most abi.MaxRequestID bytes, printable
-	Timeouts     Timeouts
-	Drain        time.Duration // how long Serve lets requests and functions finish when it ends; 10 s
-	MaxConns     int           // connections at once; 10000, each holds 16 KiB while its header is read
+	Invoker  function.Invoker
+	Now      func() time.Time                  // time.Now
+	Secret   func(name string) ([]byte, error) // signing secrets of routes; none
+	Log      *slog.Logger                      // slog.Default()
+	Timeouts Timeouts
+	Drain    time.Duration // how long Serve lets requests and functions finish when it ends; 10 s
+	MaxConns int           // connections at once; 10000, each holds 16 KiB while its header is read
 
 	// MaxBodyBytes is the memory for request bodies of all connections; 256 MiB.
 	// A body takes at most four times what has come of it, and while its buffer
@@ -82,9 +81,6 @@ func New(opt Options) *Server {
 	}
 	if opt.Log == nil {
 		opt.Log = slog.Default()
-	}
-	if opt.NewRequestID == nil {
-		opt.NewRequestID = NewRequestID
 	}
 	if opt.MaxConns == 0 {
 		opt.MaxConns = 10_000
