@@ -19,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"spore"
-	"spore/host/config"
+	"spore/host/function"
 )
 
 // The templates are ordinary Go, which the toolchain leaves alone in a directory
@@ -174,7 +174,7 @@ func create(name, kind string) (*created, error) {
 // checkNewName refuses what cannot be both a function and a Go module.
 func checkNewName(name string) error {
 	switch {
-	case !config.IsFunctionName(name):
+	case !function.IsName(name):
 		return fmt.Errorf("%q cannot be a function's name: use up to 63 of a-z, 0-9 and -, a letter first. "+
 			"It becomes a directory here, so no path either", name)
 	case slices.Contains(goNames, name):

@@ -122,7 +122,7 @@ func readFunctions(t *table, base string, secretSource bool) []function.Spec {
 	var specs []function.Spec
 	routes := &routeSet{problems: t.problems}
 	for _, name := range slices.Sorted(maps.Keys(t.values)) {
-		if !IsFunctionName(name) {
+		if !function.IsName(name) {
 			t.problem(name, "is not a function name", "use a-z, 0-9 and -, a letter first, at most 63 in all")
 		}
 		f := functionTable{table: t.table(name), base: base, secretSource: secretSource}

@@ -199,10 +199,3 @@ func (t functionTable) warmup(routes []function.Route) []string {
 	}
 	return paths
 }
-
-// IsFunctionName reports whether name is [a-z][a-z0-9-]{0,62}: a DNS label, so
-// that it fits into paths, file names and metrics as it is.
-func IsFunctionName(name string) bool {
-	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	return name != "" && len(name) <= 63 && 'a' <= name[0] && name[0] <= 'z' && !strings.ContainsFunc(name, other)
-}

@@ -5,6 +5,13 @@ import (
 	"strings"
 )
 
+// IsName reports whether name can be a function's, [a-z][a-z0-9-]{0,62}: a DNS label, so
+// that it fits into paths, file names and metrics as it is.
+func IsName(name string) bool {
+	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	return name != "" && len(name) <= 63 && 'a' <= name[0] && name[0] <= 'z' && !strings.ContainsFunc(name, other)
+}
+
 // IsIdentifier reports whether s is [A-Za-z_][A-Za-z0-9_]*, as the names of secrets and
 // of path parameters are. TOML, the environment and a directory can hold such a name,
 // and it is no path, whatever directory it is joined to.

@@ -20,8 +20,7 @@ const (
 // checkName refuses what is no function's name. Those need no escaping, and two of
 // them are never the same bucket, also where file names have no case.
 func checkName(name string) error {
-	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
-	if name == "" || len(name) > 63 || strings.ContainsFunc(name, other) {
+	if !function.IsName(name) {
 		return &function.Error{Kind: abi.Invalid, Op: "open bucket", Err: fmt.Errorf("%q is not the name of a function", name)}
 	}
 	return nil
