@@ -422,9 +422,7 @@ func TestS8PanicsInACallAreItsError(t *testing.T) {
 				defer mu.Unlock()
 				said = append(said, rec.Message)
 			}
-			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/netprobe"), s)
-			require.NoError(t, err)
-			defer img.Close()
+			img := prepareModule(t, testmodule.Build(t, "testdata/netprobe"), s)
 			res, _, err := ask(t, img, abi.Event{Path: "/kind", Body: []byte("https://example.test/")}, 5*time.Second)
 			require.NoError(t, err)
 			require.NotContains(t, string(res.Body), "lost")

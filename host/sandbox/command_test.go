@@ -28,9 +28,7 @@ func prepareCommand(t testing.TB, wasm []byte, logs *records, env ...string) *sa
 		name, value, _ := strings.Cut(e, "=")
 		s.Env[name] = value
 	}
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, s)
-	require.NoError(t, err)
-	t.Cleanup(img.Close)
+	img := prepareModule(t, wasm, s)
 	require.Contains(t, img.Note(), "a plain WASI command")
 	return img
 }

@@ -145,9 +145,7 @@ func TestG4OneBulkInstructionYields(t *testing.T) {
 	for name, bulk := range map[string][]byte{"memory.fill": {0xfc, 0x0b, 0}, "memory.copy": {0xfc, 0x0a, 0, 0}} {
 		t.Run(name, func(t *testing.T) {
 			once := endless{body(largest, allMemory(bulk))}
-			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), once.bytes(), settings())
-			require.NoError(t, err)
-			t.Cleanup(img.Close)
+			img := prepareModule(t, once.bytes(), settings())
 			sb, err := img.Open(t.Context())
 			require.NoError(t, err)
 			defer sb.Close()
@@ -169,9 +167,7 @@ func endAll(t *testing.T, row string) {
 	require.NotEmpty(t, endlessCases[row])
 	for name, e := range endlessCases[row] {
 		t.Run(name, func(t *testing.T) {
-			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), e.bytes(), settings())
-			require.NoError(t, err)
-			t.Cleanup(img.Close)
+			img := prepareModule(t, e.bytes(), settings())
 			for range 2 { // the second finds what the first left
 				requireEnds(t, img, abi.Event{})
 			}
@@ -308,9 +304,8 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 		"vectors that go around":  joined{locals: 100, joins: 300, vectors: true, back: true}.bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, settings())
-			require.NoError(t, err)
-			t.Cleanup(img.Close)
+			img := prepareModule(t, wasm, settings())
+			var err error
 			var kinds []abi.Kind
 			peak := peakMemory(t, func() {
 				_, _, err = ask(t, img, abi.Event{}, 10*time.Second)

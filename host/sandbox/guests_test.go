@@ -217,9 +217,7 @@ func TestGuestsOfOtherLanguages(t *testing.T) {
 
 func prepareLanguage(t *testing.T, module []byte, logs *records) *sandbox.Image {
 	t.Helper()
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), module, languageSettings(logs))
-	require.NoError(t, err)
-	t.Cleanup(img.Close)
+	img := prepareModule(t, module, languageSettings(logs))
 	require.Empty(t, img.Note(), "two sandboxes draw different numbers")
 	return img
 }

@@ -24,10 +24,7 @@ func kvprobe(t *testing.T, kv kvFunc) *sandbox.Image {
 	t.Helper()
 	s := settings()
 	s.KV = kv
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/kvprobe"), s)
-	require.NoError(t, err)
-	t.Cleanup(img.Close)
-	return img
+	return prepareModule(t, testmodule.Build(t, "testdata/kvprobe"), s)
 }
 
 // holding is a capability that always answers the same, and counts answers that

@@ -24,10 +24,7 @@ import (
 
 func (m handmade) prepare(t *testing.T, s sandbox.Settings) *sandbox.Image {
 	t.Helper()
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), m.bytes(), s)
-	require.NoError(t, err)
-	t.Cleanup(img.Close)
-	return img
+	return prepareModule(t, m.bytes(), s)
 }
 
 func TestModulesThatAreAccepted(t *testing.T) {

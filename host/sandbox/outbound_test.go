@@ -74,10 +74,7 @@ func netprobe(t *testing.T, http httpFunc) *sandbox.Image {
 	t.Helper()
 	s := settings()
 	s.HTTP = http
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/netprobe"), s)
-	require.NoError(t, err)
-	t.Cleanup(img.Close)
-	return img
+	return prepareModule(t, testmodule.Build(t, "testdata/netprobe"), s)
 }
 
 func TestTenCallsFromTenGoroutinesTakeAsLongAsOne(t *testing.T) {

@@ -36,11 +36,19 @@ func settings() sandbox.Settings {
 	return sandbox.Settings{Name: "probe", MemoryMax: 64 << 20, InitTimeout: 10 * time.Second}
 }
 
+// prepare returns the image of testdata/probe.
 func prepare(tb testing.TB, s sandbox.Settings) *sandbox.Image {
 	tb.Helper()
-	img, err := openEngine(tb, sandbox.Options{}).Prepare(tb.Context(), testmodule.Build(tb, "testdata/probe"), s)
-	require.NoError(tb, err)
+	img := prepareModule(tb, testmodule.Build(tb, "testdata/probe"), s)
 	require.Empty(tb, img.Note())
+	return img
+}
+
+// prepareModule returns the image of wasm, which the test closes.
+func prepareModule(tb testing.TB, wasm []byte, s sandbox.Settings) *sandbox.Image {
+	tb.Helper()
+	img, err := openEngine(tb, sandbox.Options{}).Prepare(tb.Context(), wasm, s)
+	require.NoError(tb, err)
 	tb.Cleanup(img.Close)
 	return img
 }
@@ -338,9 +346,7 @@ func TestEqualDrawsMeanNoSharedSnapshot(t *testing.T) {
 	s.Log = func(string, abi.LogRecord) { inits.Add(1) }
 	logs := call(abi.ImportLog, 0, logAt, int32(len(logFrame)))
 	guest := handmade{random: []step{draw(42)}, init: []step{logs}, serve: []step{take(anyResult), respond()}}
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), guest.bytes(), s)
-	require.NoError(t, err)
-	defer img.Close()
+	img := prepareModule(t, guest.bytes(), s)
 	require.Contains(t, img.Note(), "random numbers would repeat")
 	before := inits.Load()
 	for range 3 {

@@ -13,7 +13,6 @@ import (
 
 	"spore/abi"
 	"spore/host/function"
-	"spore/host/sandbox"
 )
 
 const (
@@ -183,11 +182,9 @@ func TestALoopOfHostCallsEndsAtTheDeadline(t *testing.T) {
 			raw(0x0c, 0, 0x0b), // br 0; end
 		},
 	}
-	img, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), guest.bytes(), capable())
-	require.NoError(t, err)
-	defer img.Close()
+	img := prepareModule(t, guest.bytes(), capable())
 	start := time.Now()
-	_, _, err = ask(t, img, abi.Event{}, 100*time.Millisecond)
+	_, _, err := ask(t, img, abi.Event{}, 100*time.Millisecond)
 	require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
 	require.Less(t, time.Since(start), time.Second)
 }
