@@ -2,6 +2,7 @@ package function
 
 import (
 	"errors"
+	"fmt"
 
 	"spore/abi"
 )
@@ -52,3 +53,11 @@ func KindOf(err error) abi.Kind {
 type Guest struct{ Report abi.Error }
 
 func (g *Guest) Error() string { return g.Report.Type + ": " + g.Report.Message }
+
+// ConcurrencyError is the cause of an Overloaded error that is about the function's own
+// limit, as opposed to the host's.
+type ConcurrencyError struct{ Limit int }
+
+func (e *ConcurrencyError) Error() string {
+	return fmt.Sprintf("all %d sandboxes of this function are in use; raise concurrency in functions.toml", e.Limit)
+}

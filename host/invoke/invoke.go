@@ -121,7 +121,7 @@ func (d *Dispatcher) open(ctx context.Context, ref function.Ref) (*entry, *sandb
 		}
 		if e.running.Add(1) > int64(e.Limits.Concurrency) {
 			e.running.Add(-1)
-			return nil, nil, &function.Error{Kind: abi.Overloaded, Op: "invoke " + ref.Name, Err: &ConcurrencyError{e.Limits.Concurrency}}
+			return nil, nil, &function.Error{Kind: abi.Overloaded, Op: "invoke " + ref.Name, Err: &function.ConcurrencyError{Limit: e.Limits.Concurrency}}
 		}
 		sb, err := e.Image.Open(ctx)
 		if err == nil {
@@ -133,14 +133,3 @@ func (d *Dispatcher) open(ctx context.Context, ref function.Ref) (*entry, *sandb
 		}
 	}
 }
-
-// ConcurrencyError says that a function's own limit was reached, as opposed to
-// the host's.
-type ConcurrencyError struct{ Limit int }
-
-func (e *ConcurrencyError) Error() string {
-	return fmt.Sprintf("all %d sandboxes of this function are in use; raise concurrency in functions.toml", e.Limit)
-}
-
-// FunctionLimit marks the error for the triggers, which answer it differently.
-func (e *ConcurrencyError) FunctionLimit() bool { return true }

@@ -97,7 +97,7 @@ func TestAFunctionsOwnLimitIsToldFromTheHosts(t *testing.T) {
 			require.Equal(t, abi.Overloaded, function.KindOf(err))
 			require.Equal(t, 2, d.Running(), "refused while the others still ran")
 			require.Zero(t, stats.Duration)
-			var own *invoke.ConcurrencyError
+			var own *function.ConcurrencyError
 			require.Equal(t, tc.own, errors.As(err, &own))
 			wait()
 			body, _, err := ask(t, d, function.Ref{Name: "probe"}, "/count")

@@ -43,7 +43,7 @@ func refusalOf(err error) refusal {
 	case abi.Denied:
 		return with(fasthttp.StatusForbidden, "this is not allowed")
 	case abi.Overloaded:
-		if isFunctionLimit(err) {
+		if own := new(function.ConcurrencyError); errors.As(err, &own) {
 			return with(fasthttp.StatusTooManyRequests, "the function is at its limit; try again")
 		}
 		return with(fasthttp.StatusServiceUnavailable, "the host is at its limit; try again")
@@ -55,14 +55,6 @@ func refusalOf(err error) refusal {
 		return with(fasthttp.StatusBadGateway, "the function failed; its log has the request id")
 	}
 	return internalError
-}
-
-// isFunctionLimit reports whether an Overloaded error is about the function's
-// own limit rather than the host's. Whoever makes such an error says so by a
-// method of its cause, FunctionLimit() bool.
-func isFunctionLimit(err error) bool {
-	var limit interface{ FunctionLimit() bool }
-	return errors.As(err, &limit) && limit.FunctionLimit()
 }
 
 // refuse writes r with the request id that the answer carries already.

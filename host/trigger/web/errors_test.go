@@ -13,11 +13,6 @@ import (
 	"spore/host/function"
 )
 
-type limitError struct{ function bool }
-
-func (e limitError) Error() string       { return "limit" }
-func (e limitError) FunctionLimit() bool { return e.function }
-
 func TestStatusOfKind(t *testing.T) {
 	kind := func(k abi.Kind, cause error) error {
 		return fmt.Errorf("outer: %w", &function.Error{Kind: k, Err: cause})
@@ -30,8 +25,8 @@ func TestStatusOfKind(t *testing.T) {
 	}{
 		"deadline":                       {kind(abi.Deadline, nil), 504, "deadline", ""},
 		"overloaded host":                {kind(abi.Overloaded, nil), 503, "overloaded", "1"},
-		"overloaded function":            {kind(abi.Overloaded, limitError{true}), 429, "overloaded", "1"},
-		"a limit that is the host's":     {kind(abi.Overloaded, limitError{false}), 503, "overloaded", "1"},
+		"overloaded function":            {kind(abi.Overloaded, &function.ConcurrencyError{}), 429, "overloaded", "1"},
+		"a limit that is the host's":     {kind(abi.Overloaded, errors.New("limit")), 503, "overloaded", "1"},
 		"not found":                      {kind(abi.NotFound, nil), 404, "not_found", ""},
 		"not ready":                      {kind(abi.NotReady, nil), 503, "not_ready", "1"},
 		"denied":                         {kind(abi.Denied, nil), 403, "denied", ""},
@@ -63,7 +58,7 @@ func TestStatusOfKind(t *testing.T) {
 // TestWhoFindsNoRoomWaits: a client that asks again at once does so ten times a second.
 func TestWhoFindsNoRoomWaits(t *testing.T) {
 	const pause = 50 * time.Millisecond
-	full := &function.Error{Kind: abi.Overloaded, Err: limitError{true}}
+	full := &function.Error{Kind: abi.Overloaded, Err: &function.ConcurrencyError{}}
 	h := start(t, Options{Invoker: failing(full), Timeouts: Timeouts{Overload: pause}}, bind("POST", "/x", "f"))
 	for range 2 {
 		start := time.Now()
