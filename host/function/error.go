@@ -48,12 +48,6 @@ func KindOf(err error) abi.Kind {
 	return abi.Internal
 }
 
-// Guest is the error a function reported itself with send_error: the beginning of its type
-// and message, without the stack, which is in the log.
-type Guest struct{ Report abi.Error }
-
-func (g *Guest) Error() string { return g.Report.Type + ": " + g.Report.Message }
-
 // ConcurrencyError is the cause of an Overloaded error that is about the function's own
 // limit, as opposed to the host's.
 type ConcurrencyError struct{ Limit int }

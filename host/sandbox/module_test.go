@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -227,9 +228,8 @@ func TestG15TheHostCopiesWhatItReads(t *testing.T) {
 		},
 	}
 	_, _, err := ask(t, guest.prepare(t, s), abi.Event{}, 5*time.Second)
-	var own *function.Guest
-	require.ErrorAs(t, err, &own)
-	require.Equal(t, abi.Error{Type: "Oops", Message: "by hand"}, own.Report)
+	require.Equal(t, abi.GuestError, function.KindOf(err))
+	require.EqualError(t, errors.Unwrap(err), "Oops: by hand")
 	require.Equal(t, &request, sent)
 	stack := abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: "main.go:1"}}}
 	require.Equal(t, []abi.LogRecord{record, stack}, logged)

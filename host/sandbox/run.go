@@ -238,7 +238,7 @@ func (r *run) verdict() error {
 	}
 	switch {
 	case r.guestErr != nil:
-		return fail(abi.GuestError, &function.Guest{Report: *r.guestErr})
+		return fail(abi.GuestError, errors.New(r.guestErr.Type+": "+r.guestErr.Message))
 	case r.misused:
 		return fail(abi.OutOfOrder, errors.New("the guest called host functions out of order"))
 	case r.phase != phaseAnswered && r.ended >= r.respond:

@@ -43,7 +43,6 @@ func TestReportHasLambdasExactForm(t *testing.T) {
 }
 
 func TestEveryInvocationIsReportedWithItsCause(t *testing.T) {
-	guest := &function.Guest{Report: abi.Error{Type: "errorString", Message: "no such alert"}}
 	for name, tc := range map[string]struct {
 		stats function.Stats
 		err   error
@@ -51,7 +50,7 @@ func TestEveryInvocationIsReportedWithItsCause(t *testing.T) {
 	}{
 		"an answer":             {served(), nil, []string{"REPORT RequestId: r-1"}},
 		"a timeout":             {served(), &function.Error{Kind: abi.Deadline}, []string{"Task timed out after", `"answered":true`, `"kind":"deadline"`, "REPORT RequestId: r-1"}},
-		"an error of the guest": {served(), &function.Error{Kind: abi.GuestError, Err: guest}, []string{"no such alert", "REPORT RequestId: r-1"}},
+		"an error of the guest": {served(), &function.Error{Kind: abi.GuestError, Err: errors.New("errorString: no such alert")}, []string{"no such alert", "REPORT RequestId: r-1"}},
 		"a refusal":             {function.Stats{}, &function.Error{Kind: abi.Overloaded}, []string{"invocation refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {

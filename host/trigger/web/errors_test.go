@@ -36,7 +36,7 @@ func TestStatusOfKind(t *testing.T) {
 		"out of memory":                  {kind(abi.OutOfMemory, nil), 502, "out_of_memory", ""},
 		"no answer":                      {kind(abi.NoAnswer, nil), 502, "no_answer", ""},
 		"out of order":                   {kind(abi.OutOfOrder, nil), 502, "out_of_order", ""},
-		"the function's own error":       {kind(abi.GuestError, &function.Guest{}), 502, "guest_error", ""},
+		"the function's own error":       {kind(abi.GuestError, nil), 502, "guest_error", ""},
 		"invalid":                        {kind(abi.Invalid, nil), 502, "invalid", ""},
 		"unavailable":                    {kind(abi.Unavailable, nil), 502, "unavailable", ""},
 		"internal":                       {kind(abi.Internal, nil), 500, "internal", ""},
@@ -70,9 +70,8 @@ func TestWhoFindsNoRoomWaits(t *testing.T) {
 // TestS8ErrorsShowNoCause: the client gets a request id to ask with, and nothing of
 // what the host knows. The Invoker has logged that.
 func TestS8ErrorsShowNoCause(t *testing.T) {
-	report := abi.Error{Type: "PlantedType", Message: "planted message", Stack: "planted stack"}
 	for name, err := range map[string]error{
-		"the function's own error": &function.Error{Kind: abi.GuestError, Op: "planted op", Err: &function.Guest{Report: report}},
+		"the function's own error": &function.Error{Kind: abi.GuestError, Op: "planted op", Err: errors.New("PlantedType: planted message")},
 		"a host error":             &function.Error{Kind: abi.Internal, Op: "planted op", Err: errors.New("planted message: PlantedType")},
 	} {
 		t.Run(name, func(t *testing.T) {
