@@ -22,15 +22,12 @@ const derivedAge = 30 * 24 * time.Hour
 // megabyte.
 const attachedAge = 24 * time.Hour
 
-// dataDir is the host's data directory:
+// dataDir is the host's data directory, locked:
 //
 //	lock      held by the running host; names its process
 //	derived/  built modules, compiled code, snapshots; what is deleted is made again by the next deploy
 //	state/    what functions keep, in files of NATS JetStream; only the host may write here
-type dataDir struct {
-	path string
-	lock *os.File
-}
+type dataDir struct{ lock *os.File }
 
 // openDataDir creates and locks the directory, so that two hosts never share it.
 func openDataDir(path string) (*dataDir, error) {
@@ -52,7 +49,7 @@ func openDataDir(path string) (*dataDir, error) {
 		lock.Close()
 		return nil, unwritable(err)
 	}
-	return &dataDir{path, lock}, nil
+	return &dataDir{lock}, nil
 }
 
 func unwritable(err error) error {

@@ -125,7 +125,7 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 	if opt.local {
 		a, err = runLocally(cmd, cfg, spec, req, opt)
 	} else {
-		a, err = sendToHost(cmd, cfg, spec, req)
+		a, err = sendToHost(cmd, spec, req)
 	}
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func contentType(file string, body []byte) string {
 	return "application/octet-stream"
 }
 
-func sendToHost(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request) (*answer, error) {
+func sendToHost(cmd *cobra.Command, spec *function.Spec, req *http.Request) (*answer, error) {
 	client := &http.Client{Timeout: spec.Limits.Timeout + 5*time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req.WithContext(cmd.Context()))
