@@ -50,25 +50,19 @@ type command struct {
 	stdout  []byte
 }
 
-// newCommand returns the state in which a command begins to serve ev.
-func newCommand(img *Image, ev *abi.Event) (*command, error) {
-	c := &command{environ: append(slices.Clone(img.environ), cgiVariables(ev, img.settings.Env)...), stdin: ev.Body}
+// beCommand makes r the run of a command: its event is there from the beginning.
+func (r *run) beCommand() error {
+	c := &command{environ: append(slices.Clone(r.img.environ), cgiVariables(r.ev, r.img.settings.Env)...), stdin: r.ev.Body}
 	size := 0
 	for _, e := range c.environ {
 		size += len(e) + 1
 	}
 	if size > maxEnviron {
-		return nil, &function.Error{Kind: abi.TooLarge, Op: "run " + img.settings.Name,
+		return &function.Error{Kind: abi.TooLarge, Op: "run " + r.img.settings.Name,
 			Err: fmt.Errorf("the environment, the event's headers included, has %d bytes; a command may have %d", size, maxEnviron)}
 	}
-	return c, nil
-}
-
-// beCommand makes r the run of a command: its event is there from the beginning.
-func (r *run) beCommand(img *Image) (err error) {
-	r.phase = phaseServing
-	r.command, err = newCommand(img, r.ev)
-	return err
+	r.phase, r.command = phaseServing, c
+	return nil
 }
 
 // readInput is fd_read of standard input: the body of a command's event, and

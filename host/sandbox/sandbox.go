@@ -91,7 +91,7 @@ func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply 
 		}
 	}
 	if sb.inst.res.snapshot.Command {
-		if err := r.beCommand(sb.inst.res.img); err != nil {
+		if err := r.beCommand(); err != nil {
 			return function.Stats{}, err
 		}
 	}
