@@ -71,82 +71,6 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 	return errors.Join(err, h.replace(cfg, next))
 }
 
-// discard lets go of what was prepared in vain.
-func (h *host) discard(next []*deployed) {
-	for _, d := range next {
-		if d == nil {
-			continue
-		}
-		if was := h.deployed[d.spec.Name]; was == nil || was.live.Image != d.live.Image {
-			d.live.Image.Close()
-		}
-	}
-}
-
-// settle is how long a function that was removed stays callable after its routes
-// are gone, for requests that had found their route before.
-const settle = 100 * time.Millisecond
-
-// replace puts what was prepared into service, in an order in which no request
-// meets a route without its function. A nil entry stands for a function that
-// failed: what served before goes on, under its own routes. When another function has
-// one of them now, all that served before goes on.
-func (h *host) replace(cfg *config.Config, next []*deployed) error {
-	old, table := h.deployed, map[string]*deployed{}
-	for i, d := range next {
-		name := cfg.Functions[i].Name
-		if d == nil {
-			d = old[name]
-		}
-		if d != nil {
-			table[name] = d
-		}
-	}
-	setRoutes := func() {}
-	if h.route != nil {
-		var err error
-		if setRoutes, err = h.route(table); err != nil {
-			h.discard(next)
-			return err
-		}
-	}
-	both := maps.Clone(old)
-	maps.Copy(both, table)
-	h.dispatcher.Replace(liveOf(both))
-	setRoutes()
-	if len(both) > len(table) {
-		time.Sleep(settle)
-		h.dispatcher.Replace(liveOf(table))
-	}
-	h.deployed = table
-	h.announce(old)
-	return nil
-}
-
-func liveOf(functions map[string]*deployed) []invoke.Live {
-	var live []invoke.Live
-	for _, d := range functions {
-		live = append(live, d.live)
-	}
-	return live
-}
-
-// announce logs what has changed. From here on no request begins on
-// an old version.
-func (h *host) announce(old map[string]*deployed) {
-	for name, d := range h.deployed {
-		if was := old[name]; was != nil && was.live.Image == d.live.Image {
-			continue
-		}
-		h.log.Info("live", "function", name, "version", d.live.Ref.Version, "digest", d.digest[:12])
-	}
-	for name := range old {
-		if h.deployed[name] == nil {
-			h.log.Info("removed", "function", name)
-		}
-	}
-}
-
 // prepare returns spec's function ready to serve: the one that serves already
 // when nothing about it has changed.
 func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, error) {
@@ -233,4 +157,80 @@ func identity(spec *function.Spec, module string, samples []sandbox.Sample) stri
 	_ = json.NewEncoder(h).Encode(samples) // a hash and plain data: neither fails
 	fmt.Fprintf(h, "%s\n%#v", module, s)   // maps print in key order
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// discard lets go of what was prepared in vain.
+func (h *host) discard(next []*deployed) {
+	for _, d := range next {
+		if d == nil {
+			continue
+		}
+		if was := h.deployed[d.spec.Name]; was == nil || was.live.Image != d.live.Image {
+			d.live.Image.Close()
+		}
+	}
+}
+
+// settle is how long a function that was removed stays callable after its routes
+// are gone, for requests that had found their route before.
+const settle = 100 * time.Millisecond
+
+// replace puts what was prepared into service, in an order in which no request
+// meets a route without its function. A nil entry stands for a function that
+// failed: what served before goes on, under its own routes. When another function has
+// one of them now, all that served before goes on.
+func (h *host) replace(cfg *config.Config, next []*deployed) error {
+	old, table := h.deployed, map[string]*deployed{}
+	for i, d := range next {
+		name := cfg.Functions[i].Name
+		if d == nil {
+			d = old[name]
+		}
+		if d != nil {
+			table[name] = d
+		}
+	}
+	setRoutes := func() {}
+	if h.route != nil {
+		var err error
+		if setRoutes, err = h.route(table); err != nil {
+			h.discard(next)
+			return err
+		}
+	}
+	both := maps.Clone(old)
+	maps.Copy(both, table)
+	h.dispatcher.Replace(liveOf(both))
+	setRoutes()
+	if len(both) > len(table) {
+		time.Sleep(settle)
+		h.dispatcher.Replace(liveOf(table))
+	}
+	h.deployed = table
+	h.announce(old)
+	return nil
+}
+
+func liveOf(functions map[string]*deployed) []invoke.Live {
+	var live []invoke.Live
+	for _, d := range functions {
+		live = append(live, d.live)
+	}
+	return live
+}
+
+// announce logs what has changed. From here on no request begins on
+// an old version.
+func (h *host) announce(old map[string]*deployed) {
+	for name, d := range h.deployed {
+		if was := old[name]; was != nil && was.live.Image == d.live.Image {
+			continue
+		}
+		h.log.Info("live", "function", name, "version", d.live.Ref.Version, "digest", d.digest[:12])
+	}
+	for name := range old {
+		if h.deployed[name] == nil {
+			h.log.Info("removed", "function", name)
+		}
+	}
 }
