@@ -64,7 +64,7 @@ func (t *callTable) start(r *run, n int, do perform) int32 {
 	t.wait.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
-				c.panicked(&r.img.settings.Capabilities, r.requestID(), p)
+				c.panicked(r.can, r.requestID(), p)
 			}
 			t.pendingCalls.Add(-1)
 			t.pendingBytes.Add(int64(-n))

@@ -205,7 +205,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 }
 
 func httpStart(r *run, mem guestMemory, a []uint32) int32 {
-	http := r.img.settings.HTTP
+	http := r.can.HTTP
 	req := new(abi.HTTPRequest)
 	n, kind := r.callFrame(mem, a, http != nil, abi.MaxHead+abi.MaxBody, req)
 	if kind != abi.None {
@@ -218,7 +218,7 @@ func httpStart(r *run, mem guestMemory, a []uint32) int32 {
 }
 
 func kvStart(r *run, mem guestMemory, a []uint32) int32 {
-	kv := r.img.settings.KV
+	kv := r.can.KV
 	req := new(abi.KVRequest)
 	n, kind := r.callFrame(mem, a, kv != nil, abi.MaxHead+abi.MaxKVValue, req)
 	if kind != abi.None {
@@ -266,14 +266,14 @@ func secretGet(r *run, mem guestMemory, a []uint32) int32 {
 	switch {
 	case r.phase == phaseWaiting:
 		return r.outOfOrder()
-	case r.phase == phaseInit || r.img.settings.Secret == nil:
+	case r.phase == phaseInit || r.can.Secret == nil:
 		return abi.Denied.Errno()
 	}
 	name, kind := mem.copyOut(nil, a[0], a[1], abi.MaxSecretName)
 	if kind != abi.None {
 		return kind.Errno()
 	}
-	value, err := r.img.settings.Secret(string(name))
+	value, err := r.can.Secret(string(name))
 	if err != nil {
 		return function.KindOf(err).Errno()
 	}

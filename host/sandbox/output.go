@@ -67,7 +67,7 @@ func (o *output) record(r *run, rec abi.LogRecord) {
 		return
 	}
 	o.used += size
-	r.img.settings.log(r.requestID(), rec)
+	r.can.log(r.requestID(), rec)
 }
 
 // reported logs the stack of an error that the guest reports, behind what it has printed, and
@@ -102,7 +102,7 @@ func (o *output) flush(r *run) {
 	o.line(r, 0)
 	o.line(r, 1)
 	if o.dropped > 0 {
-		r.img.settings.log(r.requestID(), abi.LogRecord{Level: 4, Message: "log truncated: over 64 KiB in one event",
+		r.can.log(r.requestID(), abi.LogRecord{Level: 4, Message: "log truncated: over 64 KiB in one event",
 			Attrs: abi.Pairs{{Name: "dropped", Value: strconv.Itoa(o.dropped)}}})
 	}
 	o.used, o.dropped = 0, 0

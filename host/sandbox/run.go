@@ -47,6 +47,7 @@ type run struct {
 	context.Context
 	inst  *instance
 	img   *Image
+	can   *Capabilities // the image's, but in a rehearsal
 	phase phase
 
 	// On the engine's clock, in nanoseconds:
@@ -79,7 +80,7 @@ type run struct {
 // newRun returns a run that has to be over after limit.
 func newRun(ctx context.Context, inst *instance, p phase, limit time.Duration) *run {
 	end := inst.res.img.engine.elapsed() + int64(limit)
-	return &run{Context: ctx, inst: inst, img: inst.res.img, phase: p, end: end, respond: end}
+	return &run{Context: ctx, inst: inst, img: inst.res.img, can: &inst.res.img.settings.Capabilities, phase: p, end: end, respond: end}
 }
 
 // Value implements context.Context for the engine, which asks on every call for

@@ -80,11 +80,11 @@ func (res *resident) start(ctx context.Context) (inst *instance, err error) {
 // guest went wrong after its answer. A sandbox serves once.
 func (sb *Sandbox) Serve(ctx context.Context, ev *abi.Event, d Deadlines, reply function.Reply) (function.Stats, error) {
 	ev.Entropy = sb.inst.entropy.next()
-	e := sb.inst.res.img.engine
+	img := sb.inst.res.img
 	sb.run = run{} // alone: a literal with fields would be made elsewhere and copied, all of it
 	r := &sb.run
-	r.img, r.ev, r.reply, r.phase = sb.inst.res.img, ev, reply, phaseWaiting
-	r.end, r.respond = int64(d.End.Sub(e.start)), int64(d.Response.Sub(e.start))
+	r.img, r.can, r.ev, r.reply, r.phase = img, &img.settings.Capabilities, ev, reply, phaseWaiting
+	r.end, r.respond = int64(d.End.Sub(img.engine.start)), int64(d.Response.Sub(img.engine.start))
 	if !sb.inst.res.snapshot.Frozen {
 		if err := sb.initialise(ctx); err != nil {
 			return sb.stats(), err
@@ -200,7 +200,7 @@ func (sb *Sandbox) random(ctx context.Context) (uint64, error) {
 	ev := &abi.Event{Trigger: abi.TriggerRandom, Function: img.settings.Name}
 	ev.Entropy = sb.inst.entropy.next()
 	end := img.engine.elapsed() + int64(img.settings.InitTimeout)
-	sb.run = run{img: img.with(Capabilities{Log: img.settings.Log}), ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
+	sb.run = run{img: img, can: &Capabilities{Log: img.settings.Log}, ev: ev, phase: phaseWaiting, end: end, respond: end, reply: func(*abi.Result, bool) {}}
 	stack := []uint64{0}
 	err := sb.runAndRestore(ctx, sb.inst.mod.ExportedFunction(abi.ExportRandom), stack)
 	return stack[0], err

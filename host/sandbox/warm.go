@@ -46,7 +46,7 @@ type Call struct {
 func (inst *instance) warmUp(ctx context.Context) error {
 	s := &inst.res.img.settings
 	if warm := inst.mod.ExportedFunction(abi.ExportWarm); warm != nil {
-		r := inst.rehearsal(ctx, phaseInit, Capabilities{Log: s.Log})
+		r := inst.rehearsal(ctx, phaseInit, &Capabilities{Log: s.Log})
 		err := r.rehearse(warm)
 		if errors.Is(err, errFrozen) || r.misused {
 			err = &function.Error{Kind: abi.OutOfOrder, Op: "run " + s.Name, Err: errors.New("host functions of a request were called")}
@@ -75,17 +75,10 @@ func (s *Settings) cold(what string, err error, hint string) error {
 
 // rehearsal returns a run that is not a request: under the deadline of an
 // initialisation, and with capabilities of its own.
-func (inst *instance) rehearsal(ctx context.Context, from phase, can Capabilities) *run {
+func (inst *instance) rehearsal(ctx context.Context, from phase, can *Capabilities) *run {
 	r := newRun(ctx, inst, from, inst.res.img.settings.InitTimeout)
-	r.img = inst.res.img.with(can)
+	r.can = can
 	return r
-}
-
-// with returns what a run needs of the image, with other capabilities.
-func (img *Image) with(can Capabilities) *Image {
-	other := &Image{engine: img.engine, settings: img.settings, environ: img.environ}
-	other.settings.Capabilities = can
-	return other
 }
 
 // rehearse enters the guest for a rehearsal.
@@ -99,7 +92,7 @@ func (r *run) rehearse(fn api.Function) error {
 func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int) error {
 	img := inst.res.img
 	p := player{sample: s, left: slices.Clone(s.Calls), log: img.settings.log}
-	r := inst.rehearsal(ctx, phaseWaiting, Capabilities{Log: img.settings.Log, HTTP: p.play})
+	r := inst.rehearsal(ctx, phaseWaiting, &Capabilities{Log: img.settings.Log, HTTP: p.play})
 	ev := s.Event
 	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()
