@@ -89,11 +89,9 @@ func TestM8FailedInitialisations(t *testing.T) {
 			if want.kind == abi.Deadline {
 				s.InitTimeout = 200 * time.Millisecond
 			}
-			start := time.Now()
 			_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
 			require.Equal(t, want.kind, function.KindOf(err), "%v", err)
 			require.ErrorContains(t, err, want.text)
-			require.Less(t, time.Since(start), 5*time.Second)
 		})
 	}
 }
