@@ -108,9 +108,18 @@ func TestS6ValuesThatAreLookedFor(t *testing.T) {
 	require.Equal(t, "a 1234567 b", write("a 1234567 b"), "too short to be told from a word")
 	require.Equal(t, "a [secret LONG] b [secret LONG]9", write("a 12345678 b 123456789"))
 	require.Equal(t, "[secret PEM]\nend", write("abcdefghijkl\nend"), "a line of a longer value")
-	for i := range 5 { // behind any prefix, a value is somewhere else in the base64
-		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("u", 3*i) + "12345678:more"))
-		require.Contains(t, write(text), "[secret LONG]")
+	for i := range 7 { // behind any prefix, as in Basic authentication, a value is somewhere else in the base64
+		for _, behind := range []string{"", ":", ":x", ":more"} {
+			text := []byte(strings.Repeat("u", i) + "12345678" + behind)
+			require.Contains(t, write(base64.StdEncoding.EncodeToString(text)), "[secret LONG]", "%s", text)
+			require.Contains(t, write(base64.RawURLEncoding.EncodeToString(text)), "[secret LONG]", "%s", text)
+		}
+	}
+	r.add("BYTES", []byte{0xff, 0xfe, 0xfd, 0xfb, 0xff, 0xbf, 0xfe, 0xff})
+	for i := range 3 {
+		text := append(make([]byte, i), 0xff, 0xfe, 0xfd, 0xfb, 0xff, 0xbf, 0xfe, 0xff, 0)
+		require.Contains(t, write(base64.StdEncoding.EncodeToString(text)), "[secret BYTES]")
+		require.Contains(t, write(base64.URLEncoding.EncodeToString(text)), "[secret BYTES]")
 	}
 }
 

@@ -63,14 +63,24 @@ func (r *redactor) add(name string, value []byte) {
 
 // forms are the ways in which a value may be in a log line.
 func forms(value string) []string {
-	whole := value[:len(value)/3*3] // its base64 is the same whatever follows
 	list := []string{
-		base64.StdEncoding.EncodeToString([]byte(whole)), base64.URLEncoding.EncodeToString([]byte(whole)),
 		hex.EncodeToString([]byte(value)), strings.ToUpper(hex.EncodeToString([]byte(value))),
 		url.QueryEscape(value), url.PathEscape(value),
 	}
+	for before := range 3 {
+		list = append(list, inBase64(base64.StdEncoding, before, value), inBase64(base64.URLEncoding, before, value))
+	}
 	shown := quoted(value) // as guestLog shows control characters
 	return append(list, value, inJSON(value), shown, inJSON(shown))
+}
+
+// inBase64 is what value looks like behind so many bytes, or a multiple of three more, as
+// the password in Basic authentication is: the digits that neither those nor what
+// follows have a share in.
+func inBase64(e *base64.Encoding, before int, value string) string {
+	digits := e.EncodeToString(append(make([]byte, before), value...))
+	const perDigit = 6 // bits
+	return digits[(8*before+perDigit-1)/perDigit : 8*(before+len(value))/perDigit]
 }
 
 func quoted(s string) string {
