@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -147,6 +148,44 @@ func TestALineWithASecretIsWrittenAtOnce(t *testing.T) {
 	_, err := r.Write([]byte("token 12345678 was refused\n"))
 	require.NoError(t, err)
 	require.Equal(t, wipe+"token [secret TOKEN] was refused\n", out.String())
+}
+
+// TestS6AnUpstreamHasNoWordInTheLog: what it sends when nobody has asked is written by
+// net/http, past the log and its redactor, where Go's own log has an output.
+func TestS6AnUpstreamHasNoWordInTheLog(t *testing.T) {
+	t.Parallel()
+	up, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer up.Close()
+	closed := make(chan error, 1)
+	go func() {
+		conn, err := up.Accept()
+		if err != nil {
+			closed <- err
+			return
+		}
+		defer conn.Close()
+		_, err = http.ReadRequest(bufio.NewReader(conn))
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokREPORT RequestId: forged\n")
+		_, _ = io.Copy(io.Discard, conn) // until the host has had enough
+		closed <- err
+	}()
+	h := startProcess(t, newDir(t, fmt.Sprintf(`
+[function.net]
+source = "ROOT/host/sandbox/testdata/netprobe"
+http_private = ["http://%[1]s"]
+[[function.net.route]]
+path = "/get"
+method = "POST"
+`, up.Addr())))
+	require.Equal(t, "200 2 ", h.post("/get", "http://"+up.Addr().String()).body)
+	require.NoError(t, <-closed)
+	require.NoError(t, h.stop())
+	all, err := io.ReadAll(h.process.log)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(all)) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
 }
 
 // TestS7TheReadmeSaysWhatIsNotKeptApart: what this host does not defend against

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -19,6 +21,7 @@ import (
 )
 
 func main() {
+	log.SetOutput(io.Discard) // what net/http says by itself of upstreams: they choose the words, and no secret is looked for in them
 	cmd := newRoot()
 	err := cmd.ExecuteContext(context.Background())
 	if err != nil {
