@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"spore/abi"
@@ -29,6 +30,17 @@ type HTTP struct {
 	public  *network
 	private *network
 	open    chan struct{} // one element for each open call
+
+	mu    sync.Mutex
+	pools map[pool]*http.Transport // made at the first grant
+}
+
+// pool is what one function keeps connections in, all its versions together. No two
+// functions share any: an upstream may know a caller by the connection, as with NTLM, and
+// what one has made an upstream send too much would be another's answer.
+type pool struct {
+	function string
+	way      *network
 }
 
 // NewHTTP returns an HTTP with no connections yet.
@@ -55,24 +67,37 @@ func NewHTTP(o HTTPOptions) *HTTP {
 		public:  newNetwork(false, o.Resolve),
 		private: newNetwork(true, o.Resolve),
 		open:    make(chan struct{}, o.Total),
+		pools:   map[pool]*http.Transport{},
 	}
 }
 
 // Close closes the connections no call is using.
 func (h *HTTP) Close() {
-	h.public.transport.CloseIdleConnections()
-	h.private.transport.CloseIdleConnections()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, transport := range h.pools {
+		transport.CloseIdleConnections()
+	}
+}
+
+func (h *HTTP) transport(p pool) *http.Transport {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pools[p] == nil {
+		h.pools[p] = p.way.newTransport()
+	}
+	return h.pools[p]
 }
 
 // For returns what spec's function may call. The limit PerFunction holds for
 // each returned value by itself.
 func (h *HTTP) For(spec function.Spec) *FunctionHTTP {
-	f := &FunctionHTTP{http: h, name: spec.Name, grants: map[function.Origin]*network{}}
+	f := &FunctionHTTP{http: h, name: spec.Name, grants: map[function.Origin]*http.Transport{}}
 	for _, origin := range spec.HTTP {
-		f.grants[origin] = h.public
+		f.grants[origin] = h.transport(pool{spec.Name, h.public})
 	}
 	for _, origin := range spec.HTTPPrivate {
-		f.grants[origin] = h.private
+		f.grants[origin] = h.transport(pool{spec.Name, h.private})
 	}
 	f.open = make(chan struct{}, h.options.PerFunction)
 	return f
@@ -82,7 +107,7 @@ func (h *HTTP) For(spec function.Spec) *FunctionHTTP {
 type FunctionHTTP struct {
 	http   *HTTP
 	name   string
-	grants map[function.Origin]*network
+	grants map[function.Origin]*http.Transport
 	open   chan struct{}
 }
 
@@ -106,7 +131,7 @@ func (f *FunctionHTTP) Do(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHe
 	}
 	ctx, cancel := narrow(ctx, req.TimeoutMS)
 	end := func() { cancel(); release() }
-	res, err := way.transport.RoundTrip(out.WithContext(withCall(ctx)))
+	res, err := way.RoundTrip(out.WithContext(withCall(ctx)))
 	if err != nil {
 		err = explain(ctx, err)
 		end()

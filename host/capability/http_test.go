@@ -6,14 +6,17 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -253,6 +256,43 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		require.Equal(t, "x", text)
 	}
 	require.Len(t, net.dialled, 1)
+}
+
+// TestConnectionsAreOneFunctions: some upstreams know a caller by its connection, as with
+// NTLM, and what one function has left on a connection must not be another's answer.
+func TestConnectionsAreOneFunctions(t *testing.T) {
+	type known struct{}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller := r.Context().Value(known{}).(*atomic.Value)
+		if name := r.Header.Get("Authorization"); name != "" {
+			caller.Store(name)
+		}
+		fmt.Fprint(w, caller.Load())
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		return context.WithValue(ctx, known{}, new(atomic.Value))
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	calls := NewHTTP(HTTPOptions{})
+	t.Cleanup(calls.Close)
+	named := func(name string) *FunctionHTTP {
+		spec := private(t, server.URL)
+		spec.Name = name
+		return calls.For(spec)
+	}
+	a, b := named("a"), named("b")
+	_, body := a.Do(within10s(t), &abi.HTTPRequest{URL: server.URL, Headers: abi.Pairs{{Name: "authorization", Value: "a"}}})
+	text, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	require.Equal(t, "a", string(text))
+	_, got, err := get(t, b, server.URL)
+	require.NoError(t, err)
+	require.Equal(t, "<nil>", got, "the other function was taken for the first")
+	_, got, err = get(t, named("a"), server.URL)
+	require.NoError(t, err)
+	require.Equal(t, "a", got, "its next version goes on with its connections")
 }
 
 func TestBodyLimit(t *testing.T) {

@@ -21,32 +21,35 @@ const (
 	maxAddresses     = 64 // in one answer of the resolver
 )
 
-// network is one of the two ways out, each with connections of its own: one
-// dials public addresses, the other private ones too.
+// network is one of the two ways out: one dials public addresses, the other
+// private ones too.
 type network struct {
-	private   bool
-	resolve   func(ctx context.Context, host string) ([]netip.Addr, error)
-	connect   func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
-	tls       *tls.Config
-	transport *http.Transport
+	private bool
+	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	connect func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
+	tls     *tls.Config
 }
 
 func newNetwork(private bool, resolve func(context.Context, string) ([]netip.Addr, error)) *network {
 	n := &network{private: private, resolve: resolve}
 	n.connect = n.dialAddress
 	n.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	n.transport = &http.Transport{
+	return n
+}
+
+// newTransport returns a pool of connections, with none yet.
+func (n *network) newTransport() *http.Transport {
+	return &http.Transport{
 		Proxy:                  nil, // an environment variable must not redirect guests
 		DialContext:            n.dial,
 		DialTLSContext:         n.dialTLS,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // a guest gets the bytes as sent; nothing is inflated here
 		MaxResponseHeaderBytes: 64 << 10,
-		MaxIdleConns:           256,
+		MaxIdleConns:           32,
 		MaxIdleConnsPerHost:    32,
 		IdleConnTimeout:        30 * time.Second,
 	}
-	return n
 }
 
 // callKey is the context key under which a call's own context goes into its

@@ -13,7 +13,7 @@ import (
 
 // prepare turns req into a request that may be sent, and the way it goes. With
 // an error, the request is nil or has nothing but its URL.
-func (f *FunctionHTTP) prepare(req *abi.HTTPRequest) (*http.Request, *network, error) {
+func (f *FunctionHTTP) prepare(req *abi.HTTPRequest) (*http.Request, *http.Transport, error) {
 	u, origin, err := parseURL(req.URL)
 	if err != nil {
 		return nil, nil, err

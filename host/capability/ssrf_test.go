@@ -300,8 +300,8 @@ func TestOwnPortIsAnAddressLikeAnyOther(t *testing.T) {
 func TestProxyOfTheEnvironmentIsIgnored(t *testing.T) {
 	// The variables themselves are read once in a process; no test can set them.
 	h := NewHTTP(HTTPOptions{})
-	require.Nil(t, h.public.transport.Proxy)
-	require.Nil(t, h.private.transport.Proxy)
+	require.Nil(t, h.public.newTransport().Proxy)
+	require.Nil(t, h.private.newTransport().Proxy)
 }
 
 func TestOddSpellingsAreNotEvenLookedUp(t *testing.T) {
