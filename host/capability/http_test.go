@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -244,6 +246,48 @@ func TestTLSAndHTTP2(t *testing.T) {
 	require.Equal(t, abi.Unavailable, head.Kind)
 	require.Contains(t, head.Message, "certificate")
 }
+
+// TestHowFarAheadAnHTTP2UpstreamSends reads it in the settings that begin a connection: what
+// nobody has read yet is in the host's memory, of as many calls as may be open.
+func TestHowFarAheadAnHTTP2UpstreamSends(t *testing.T) {
+	cert, trusted := certificate(t, "api.test")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}})
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	net := newInternet()
+	net.host("api.test", "8.8.8.8")
+	net.listeners["8.8.8.8:443"] = l.Addr().String()
+	h := net.http(t, HTTPOptions{})
+	h.public.tls.RootCAs = trusted
+	ctx, cancel := context.WithCancel(within10s(t))
+	defer cancel()
+	var call sync.WaitGroup
+	defer call.Wait()
+	call.Go(func() {
+		_, body := h.For(public(t, "https://api.test")).Do(ctx, &abi.HTTPRequest{URL: "https://api.test/"})
+		body.Close()
+	})
+	conn, err := l.Accept()
+	require.NoError(t, err)
+	defer conn.Close()
+	first := make([]byte, len(http2Preface)+9) // and a frame's head, RFC 9113 section 4.1
+	_, err = io.ReadFull(conn, first)
+	require.NoError(t, err)
+	require.Equal(t, http2Preface, string(first[:len(http2Preface)]))
+	settings := make([]byte, first[len(http2Preface)+2])
+	_, err = io.ReadFull(conn, settings)
+	require.NoError(t, err)
+	window := uint32(0)
+	for ; len(settings) > 0; settings = settings[6:] {
+		if binary.BigEndian.Uint16(settings) == 4 { // SETTINGS_INITIAL_WINDOW_SIZE
+			window = binary.BigEndian.Uint32(settings[2:])
+		}
+	}
+	require.LessOrEqual(t, window, uint32(512<<10))
+	cancel()
+}
+
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 func TestConnectionIsUsedAgain(t *testing.T) {
 	net := newInternet()
