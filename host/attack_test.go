@@ -67,6 +67,19 @@ func TestS6ASecretStaysWhereItBelongs(t *testing.T) {
 	require.Greater(t, files, 5)
 }
 
+// TestS6ALocalRunShowsNoSecret: what went wrong is printed beside the log too.
+func TestS6ALocalRunShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	const value = `s3cret/with+"signs"&%ä-9876`
+	dir := newDir(t, strings.Replace(probe, "timeout", "secrets = [\"TOKEN\"]\ntimeout", 1)+"[secrets]\nenv = \"SPORE_TEST_S6_\"\n")
+	cmd := exec.Command("spore", "invoke", "probe", "--local", "--path", "/leak", "--config", filepath.Join(dir, "functions.toml"))
+	cmd.Env = append(os.Environ(), "SPORE_TEST_S6_TOKEN="+value)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "\nspore: run probe: errorString: cannot log in with [secret TOKEN]\n")
+	requireSecretFree(t, value, string(out))
+}
+
 // snapshotMemory is the memory in a snapshot file (sandbox/snapshot.go).
 func snapshotMemory(t *testing.T, file []byte) string {
 	t.Helper()
@@ -217,6 +230,27 @@ func TestG12NothingAGuestLogsSteersATerminal(t *testing.T) {
 			require.Equal(t, 2, strings.Count(text, "\n"), "a record is a line: %q", text)
 			for i, r := range text {
 				require.True(t, r == '\n' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) && r != '\u202e' && r != '\u2028', "%q at %d of %q", r, i, text)
+			}
+		})
+	}
+}
+
+// TestG12NothingInAnErrorSteersATerminal: the last words of a command that fails may be a
+// function's, or stand in functions.toml.
+func TestG12NothingInAnErrorSteersATerminal(t *testing.T) {
+	t.Parallel()
+	const hostile = "\\u001b[2J\\u0007\\u009b31m\\u202egnp.exe\\u2028" // as TOML has it
+	for name, toml := range map[string]string{
+		"a path":                      "[function.f]\nsource = \"" + hostile + "\"\n",
+		"a function's own last words": strings.Replace(probe, "timeout", "env = { PROBE_INIT = \"exit\", PROBE_WORDS = \""+hostile+"\" }\ntimeout", 1),
+		"an example to paste":         strings.Replace(probe, "path = ", "example = \""+hostile+"\"\npath = ", 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, refusal := tryProcess(t, newDir(t, toml))
+			require.Contains(t, refusal, "spore: ")
+			for i, r := range refusal {
+				require.True(t, r == '\n' || r == '\t' || r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) && r != '\u202e' && r != '\u2028', "%q at %d of %q", r, i, refusal)
 			}
 		})
 	}

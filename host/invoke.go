@@ -307,7 +307,7 @@ func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 	}
 	a, err := h.invokeLocal(cmd.Context(), spec.Name, req)
 	if err != nil || !opt.record {
-		return a, err
+		return a, redact.hide(err)
 	}
 	path := recordingOf(opt.event)
 	if err := h.recorder.save(path); err != nil {

@@ -25,7 +25,7 @@ func main() {
 	cmd := newRoot()
 	err := cmd.ExecuteContext(context.Background())
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "spore:", err)
+		complain(os.Stderr, err)
 	}
 	os.Exit(exitCode(err))
 }

@@ -5,12 +5,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"spore/host/function"
 )
 
 // redactor is the output that log lines pass on their way out: it writes a
@@ -101,9 +104,7 @@ func inJSON(s string) string {
 // Write takes whole lines, and writes them at once: what comes behind may do something
 // before each write.
 func (r *redactor) Write(lines []byte) (int, error) {
-	r.mu.Lock()
-	values := r.values
-	r.mu.Unlock()
+	values := r.replacer()
 	if values == nil {
 		return r.out.Write(lines)
 	}
@@ -111,4 +112,21 @@ func (r *redactor) Write(lines []byte) (int, error) {
 		return 0, err
 	}
 	return len(lines), nil
+}
+
+// hide returns err as it may be printed beside the log: of its kind, and with the names of
+// secrets for their values.
+func (r *redactor) hide(err error) error {
+	values := r.replacer()
+	if err == nil || values == nil {
+		return err
+	}
+	return &function.Error{Kind: function.KindOf(err), Err: errors.New(values.Replace(err.Error()))}
+}
+
+// replacer is nil while no secret was handed out.
+func (r *redactor) replacer() *strings.Replacer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.values
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 	"unicode"
 
@@ -82,6 +83,15 @@ func (s steerless) Write(lines []byte) (int, error) {
 		return 0, err
 	}
 	return len(lines), nil
+}
+
+// complain says what went wrong, which may quote a guest or a file.
+func complain(out io.Writer, err error) {
+	lines := strings.Split("spore: "+err.Error(), "\n")
+	for i := range lines {
+		lines[i] = visible(lines[i])
+	}
+	fmt.Fprintln(steerless{out}, strings.Join(lines, "\n"))
 }
 
 type wiping struct{ io.Writer }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"spore/host/function"
 )
@@ -22,6 +23,9 @@ func (t functionTable) route(r *table, granted []string, routes *routeSet) funct
 		Example:     r.str("example", ""),
 	}
 	r.done()
+	if strings.ContainsFunc(route.Example, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		r.problem("example", "has a character that cannot be printed", "serve prints it on one line, to be pasted")
+	}
 	if !slices.Contains(strings.Fields(methods), route.Method) {
 		r.problem("method", fmt.Sprintf("%q is not a method of a route", clip(route.Method)), "use one of "+methods)
 	}

@@ -50,7 +50,7 @@ func main() {
 func initMode(mode string) {
 	switch mode {
 	case "exit":
-		fmt.Fprintln(os.Stderr, "cannot find my configuration")
+		fmt.Fprintln(os.Stderr, "cannot find my configuration"+os.Getenv("PROBE_WORDS"))
 		os.Exit(3)
 	case "return":
 		os.Exit(0)
