@@ -189,9 +189,9 @@ func (h *host) handedOut(name string, lookup func(string) ([]byte, error)) ([]by
 }
 
 // guestLog writes a guest's records to the host's log, under the function's name, as far
-// as its budget goes. What the guest chose stands in a group of its own and shows its
-// control characters, so that it can neither pass for the host's words nor steer a
-// terminal.
+// as its budget goes. Its attributes stand in a group that no line of the host's has, a
+// message without any included, and what it chose shows its control characters: it can
+// neither pass for the host's words, a REPORT line say, nor steer a terminal.
 func (h *host) guestLog(name string, version func() int) func(string, abi.LogRecord) {
 	budget := logBudget{truncated: func(dropped int) {
 		h.log.Warn("log truncated: over 1 MiB of one function in a second", "function", name, "version", version(), "dropped", dropped)
@@ -200,15 +200,15 @@ func (h *host) guestLog(name string, version func() int) func(string, abi.LogRec
 		if !budget.admits(sandbox.LogSize(&rec)) {
 			return
 		}
-		attrs := []slog.Attr{slog.String("function", name), slog.Int("version", version()), slog.String("request_id", requestID)}
-		if len(rec.Attrs) > 0 {
-			own := make([]slog.Attr, len(rec.Attrs))
-			for i, a := range rec.Attrs {
-				own[i] = slog.String(visible(a.Name), a.Value)
-			}
-			attrs = append(attrs, slog.GroupAttrs("attrs", own...))
+		if len(rec.Attrs) == 0 {
+			rec.Attrs = abi.Pairs{{Name: "stream", Value: "log"}}
 		}
-		h.log.LogAttrs(context.Background(), slog.Level(rec.Level), visible(rec.Message), attrs...)
+		own := make([]slog.Attr, len(rec.Attrs))
+		for i, a := range rec.Attrs {
+			own[i] = slog.String(visible(a.Name), a.Value)
+		}
+		h.log.LogAttrs(context.Background(), slog.Level(rec.Level), visible(rec.Message), slog.String("function", name),
+			slog.Int("version", version()), slog.String("request_id", requestID), slog.GroupAttrs("attrs", own...))
 	}
 }
 

@@ -346,6 +346,10 @@ func TestG12GuestsCannotForgeLogFieldsOrSteerTerminals(t *testing.T) {
 	require.Equal(t, "f", line["function"])
 	require.Equal(t, map[string]any{"level": "ERROR", "function": "other"}, line["attrs"])
 	require.Equal(t, `\x1b[2Jcleared\r\n`, line["msg"])
+
+	out.Reset()
+	h.guestLog("f", func() int { return 1 })("r-1", abi.LogRecord{Message: "REPORT RequestId: r-1\tDuration: 0.01 ms"})
+	require.Contains(t, out.String(), `"attrs":{"stream":"log"}`, "as none of the host's own lines has")
 }
 
 // TestAHostOutlivesTheReaderOfItsLog, as where Ctrl-C in a shell ends both sides of

@@ -206,12 +206,7 @@ func (h *host) add(text []byte) {
 		return
 	}
 	h.log[l.requestID] = append(h.log[l.requestID], l)
-	if !l.isReport() && l.Message != "invocation refused" {
-		return
-	}
-	select {
-	case <-h.end(l.requestID): // a function may log what looks like a REPORT
-	default:
+	if l.isReport() || l.isHosts() && l.Message == "invocation refused" {
 		close(h.end(l.requestID))
 	}
 }

@@ -36,7 +36,7 @@ func (r *Result) Decode(tb testing.TB, v any) {
 type Log struct {
 	Level   slog.Level
 	Message string
-	Attrs   map[string]string // the function's own, of what it printed the stream (stdout or stderr), of its error the stack; nil without any
+	Attrs   map[string]string // the function's own, of what it printed the stream (stdout or stderr), of its error the stack, "log" as the stream where it gave none; nil in a line of the host's
 	Fields  map[string]any    // the host's: function, version, kind, error …
 }
 
@@ -115,8 +115,11 @@ type line struct {
 	requestID string
 }
 
+// isHosts reports whether the host said it: a function's lines have attributes.
+func (l *line) isHosts() bool { return l.Attrs == nil }
+
 func (l *line) isReport() bool {
-	return l.requestID != "" && strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID+"\tDuration: ")
+	return l.isHosts() && l.requestID != "" && strings.HasPrefix(l.Message, "REPORT RequestId: "+l.requestID+"\tDuration: ")
 }
 
 // UnmarshalJSON sorts the fields of a record of log/slog's JSON handler.

@@ -45,6 +45,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		guest.Log(8, "a large value", "first", "1", "second", large, "third", "3")
 	case "/late":
 		err := guest.Respond(guest.Text("now"))
+		guest.Log(0, "REPORT RequestId: "+ev.RequestID+"\tDuration: 0.01 ms\t")
+		guest.Log(0, "invocation refused")
 		time.Sleep(20 * time.Millisecond)
 		guest.Log(0, "later")
 		return guest.Result{}, err
