@@ -30,6 +30,10 @@ var metadata = prefixes(
 	"100.100.100.200/32", // Alibaba
 	"168.63.129.16/32",   // Azure's wire server, although not special otherwise
 	"192.0.0.192/32",     // Oracle
+	"169.254.0.23/32",    // Tencent
+	"169.254.42.42/32",   // Scaleway
+	"fd00:42::42/128",    // Scaleway over IPv6
+	"100.96.0.96/32",     // Volcengine
 	"fd00:ec2::/64",      // AWS over IPv6: fd00:ec2::254, and ::23 for pods
 	"fd20:ce::254/128",   // Google over IPv6
 )

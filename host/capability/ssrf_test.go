@@ -236,6 +236,7 @@ func TestNameServerAnswers(t *testing.T) {
 func TestMetadataIsRefusedWhateverTheGrant(t *testing.T) {
 	for _, addr := range []string{
 		"169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254",
+		"169.254.0.23", "169.254.42.42", "fd00:42::42", "100.96.0.96",
 		"::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254", "fd00:ec2::254%eth0",
 	} {
 		t.Run(addr, func(t *testing.T) {
