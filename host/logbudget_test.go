@@ -59,6 +59,22 @@ func TestG11EmptyAttributesUseTheLogBudgetToo(t *testing.T) {
 	require.Less(t, len(log.String()), 2*sandbox.LogSize(&rec))
 }
 
+// TestG11WhatIsSpelledOutUsesTheLogBudgetToo: a byte may become six in the log.
+func TestG11WhatIsSpelledOutUsesTheLogBudgetToo(t *testing.T) {
+	for _, text := range []string{"\x01", "\x7f", "\xff", "\u009b", "\"", "\\", "\n", "\t", "\x01\"", "ü", "\u202e"} {
+		for _, form := range []string{"json", "text"} {
+			var out buffer
+			log, writer, _ := newLogger(form, &out)
+			stop := background(writer.Run)
+			all := strings.Repeat(text, 1000)
+			rec := abi.LogRecord{Message: all, Attrs: abi.Pairs{{Name: all, Value: all}}}
+			(&host{log: log}).guestLog("f", func() int { return 1 })("r", rec)
+			stop()
+			require.Less(t, len(out.String()), 2*sandbox.LogSize(&rec)+200, "%q in %s", text, form)
+		}
+	}
+}
+
 // TestG11ErrorsUseTheLogBudgetToo: what a function says about its failure is its own words.
 func TestG11ErrorsUseTheLogBudgetToo(t *testing.T) {
 	t.Parallel()

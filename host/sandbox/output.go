@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"spore/abi"
 )
@@ -77,9 +78,10 @@ func (o *output) reported(r *run, e *abi.Error) {
 	o.line(r, 0)
 	o.line(r, 1)
 	if e.Stack != "" {
-		rec := abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack"}}}
-		room := max(0, maxLogBytes-o.used-LogSize(&rec))
-		rec.Attrs[0].Value = e.Stack[:min(len(e.Stack), room)] // its beginning says most
+		rec := abi.LogRecord{Level: 8, Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: e.Stack}}}
+		for o.used+LogSize(&rec) > maxLogBytes && rec.Attrs[0].Value != "" {
+			rec.Attrs[0].Value = rec.Attrs[0].Value[:len(rec.Attrs[0].Value)/2] // the beginning says most
+		}
 		o.record(r, rec)
 	}
 	e.Type, e.Message, e.Stack = clip(e.Type), clip(e.Message), ""
@@ -88,11 +90,27 @@ func (o *output) reported(r *run, e *abi.Error) {
 // clip is the beginning of text, as long as one line of the host's may quote a guest.
 func clip(text string) string { return text[:min(len(text), maxSaidBytes)] }
 
-// LogSize is the bytes that a record counts where a budget bounds what is logged.
+// LogSize is the bytes that a record counts where a budget bounds what is logged: what it
+// takes there, or half of it at least.
 func LogSize(rec *abi.LogRecord) int {
-	size := recordBytes + len(rec.Message)
+	size := recordBytes + written(rec.Message)
 	for _, a := range rec.Attrs {
-		size += attrBytes + len(a.Name) + len(a.Value)
+		size += attrBytes + written(a.Name) + written(a.Value)
+	}
+	return size
+}
+
+// written is the length of text as a log has it, where a quote takes two bytes and what
+// is no character to print up to six.
+func written(text string) int {
+	size := len(text)
+	for _, c := range text {
+		switch {
+		case c == '"', c == '\\', c == '\t', c == '\n', c == '\r':
+			size++
+		case c < ' ', 0x7f <= c && c < 0xa0, c == utf8.RuneError:
+			size += 5
+		}
 	}
 	return size
 }
