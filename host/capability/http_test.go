@@ -20,6 +20,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -285,6 +286,46 @@ func TestHowFarAheadAnHTTP2UpstreamSends(t *testing.T) {
 	}
 	require.LessOrEqual(t, window, uint32(512<<10))
 	cancel()
+}
+
+// TestAnHTTP2ConnectionThatDiedIsGivenUp: calls share it, and none of them that runs out of
+// time ends it, as over HTTP/1.1.
+func TestAnHTTP2ConnectionThatDiedIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cert, trusted := certificate(t, "api.test")
+		h := NewHTTP(HTTPOptions{Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("8.8.8.8")}, nil
+		}})
+		h.public.tls.RootCAs = trusted
+		var silent sync.WaitGroup
+		dialled := 0
+		h.public.connect = func(context.Context, netip.AddrPort) (net.Conn, error) {
+			dialled++
+			ours, theirs := net.Pipe()
+			conn := tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}, SessionTicketsDisabled: true})
+			silent.Go(func() {
+				_, _ = io.Copy(io.Discard, conn)
+				conn.Close()
+			})
+			silent.Go(func() { _, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) }) // settings, and no other frame
+			return ours, nil
+		}
+		f := h.For(public(t, "https://api.test"))
+		call := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			head, body := f.Do(ctx, &abi.HTTPRequest{URL: "https://api.test/"})
+			require.NoError(t, body.Close())
+			require.Contains(t, []abi.Kind{abi.Deadline, abi.Unavailable}, head.Kind, head.Message)
+		}
+		for range 30 {
+			call()
+			time.Sleep(time.Second)
+		}
+		require.Greater(t, dialled, 1)
+		h.Close()
+		silent.Wait()
+	})
 }
 
 const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -26,6 +26,11 @@ const (
 // host for the 64 calls of one sandbox.
 const readAhead = 512 << 10
 
+// silence is how long an HTTP/2 connection may say nothing before it is asked whether it
+// is alive, and to that. Calls that run out of time do not end it, and share it: one that
+// died on the way was every call's for as long as the kernel sends again, 15 minutes.
+const silence = 10 * time.Second
+
 // network is one of the two ways out: one dials public addresses, the other
 // private ones too.
 type network struct {
@@ -51,7 +56,7 @@ func (n *network) newTransport() *http.Transport {
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // a guest gets the bytes as sent; nothing is inflated here
 		MaxResponseHeaderBytes: 64 << 10,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: readAhead},
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: readAhead, SendPingTimeout: silence, PingTimeout: silence},
 		MaxIdleConns:           32,
 		MaxIdleConnsPerHost:    32,
 		IdleConnTimeout:        30 * time.Second,
