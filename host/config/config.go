@@ -61,11 +61,11 @@ func readFile(path string) ([]byte, error) {
 // parse reads data as the content of the file at path, and looks at no other file.
 func parse(path string, data []byte) (*Config, *problems) {
 	cfg := &Config{Path: path}
-	tree, wrong := parseTOML(data)
+	tree, lines, wrong := parseTOML(data)
 	if wrong != nil {
 		return cfg, &problems{list: []Problem{*wrong}}
 	}
-	found := &problems{lines: locate(string(data))}
+	found := &problems{lines: lines}
 	top := &table{problems: found, values: tree}
 	base := directory(path)
 	cfg.Host = readHost(top.table("host"), base)
@@ -92,21 +92,24 @@ func absolute(base, path string) string {
 	return filepath.Join(base, path)
 }
 
-func parseTOML(data []byte) (map[string]any, *Problem) {
+func parseTOML(data []byte) (tree map[string]any, lines map[string]int, wrong *Problem) {
 	if len(data) > maxFile {
-		return nil, &Problem{Text: fmt.Sprintf("the file is over the limit of %d bytes", maxFile)}
+		return nil, nil, &Problem{Text: fmt.Sprintf("the file is over the limit of %d bytes", maxFile)}
 	}
-	var tree map[string]any
+	lines, deep := locate(string(data))
+	if deep > 0 {
+		return nil, nil, &Problem{Line: deep, Text: fmt.Sprintf("goes more than %d tables or lists deep", maxDepth)}
+	}
 	err := toml.Unmarshal(data, &tree)
 	if err == nil {
-		return tree, nil
+		return tree, lines, nil
 	}
 	var syntax toml.ParseError
 	if errors.As(err, &syntax) {
 		text := clip(strings.TrimSuffix(syntax.Message, "."))
-		return nil, &Problem{Line: syntaxLine(data, syntax), Text: text}
+		return nil, nil, &Problem{Line: syntaxLine(data, syntax), Text: text}
 	}
-	return nil, &Problem{Text: err.Error()}
+	return nil, nil, &Problem{Text: err.Error()}
 }
 
 // syntaxLine is the line of a syntax error in data. The parser miscounts when

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -11,7 +12,10 @@ import (
 // The TOML library keeps these positions to itself. The document must be one
 // the library accepts; for any other the answer is incomplete. Tables that are
 // never written out get the line where they are first mentioned.
-func locate(doc string) map[string]int {
+//
+// deep is the line where keys or values are in one another more than maxDepth times, and
+// nothing behind it is read; 0 where there is none.
+func locate(doc string) (lines map[string]int, deep int) {
 	s := &locator{doc: strings.TrimPrefix(doc, "\ufeff"), line: 1, at: map[string]int{}, lists: map[string]int{}}
 	table := ""
 	for s.skipSpace(); s.doc != ""; s.skipSpace() {
@@ -24,14 +28,30 @@ func locate(doc string) map[string]int {
 			s.assignment(table)
 		}
 	}
-	return s.at
+	return s.at, s.deep
 }
+
+// maxDepth is more than any file of ours needs, and little enough for a library whose time
+// grows with the cube of it.
+const maxDepth = 32
 
 type locator struct {
 	doc   string // what is left
 	line  int    // of the first byte of doc
 	at    map[string]int
 	lists map[string]int // length so far of every [[list]]
+	depth int            // of the value that is being read
+	deep  int
+}
+
+// goDeeper reports whether something may be in so many others, and ends the reading where
+// it may not.
+func (s *locator) goDeeper(depth int) bool {
+	if depth <= maxDepth {
+		return true
+	}
+	s.deep, s.doc = cmp.Or(s.deep, s.line), ""
+	return false
 }
 
 // advance drops n bytes.
@@ -119,7 +139,7 @@ func (s *locator) key() []string {
 		s.skipSpace()
 		parts = append(parts, s.keyPart())
 		s.skipSpace()
-		if !s.cut(".") {
+		if !s.cut(".") || !s.goDeeper(len(parts)+1) {
 			return parts
 		}
 	}
@@ -171,6 +191,11 @@ func unquote(s string) string {
 
 // value reads the value of the key at path, and the keys inside it.
 func (s *locator) value(path string) {
+	s.depth++
+	defer func() { s.depth-- }()
+	if !s.goDeeper(s.depth) {
+		return
+	}
 	s.skipSpace()
 	switch {
 	case strings.HasPrefix(s.doc, `"""`), strings.HasPrefix(s.doc, "'''"):

@@ -15,11 +15,14 @@ func ParseSecrets(data []byte) (map[string]string, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("parse secrets: over the limit of %d bytes", maxFile)
 	}
+	lines, deep := locate(string(data))
+	if deep > 0 {
+		return nil, malformed(deep)
+	}
 	var tree map[string]any
 	if wrong := decodeSecrets(data, &tree); wrong != nil {
 		return nil, wrong
 	}
-	lines := locate(string(data))
 	secrets := make(map[string]string, len(tree))
 	for name, raw := range tree {
 		value, ok := raw.(string)

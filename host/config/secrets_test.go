@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,7 @@ func TestParseSecretsShowsNoSecretInErrors(t *testing.T) {
 		{"a name that is a secret", "A = ''\nhunter2-x = ''\n", "line 2:"},
 		{"a value that is no string", "\nTOKEN = ['hunter2']\n", "line 2:"},
 		{"a table", "[hunter2]\nA = 'hunter2'\n", "line 1:"},
+		{"a name of very many parts", "A = ''\n" + strings.Repeat("hunter2.", 100_000) + "a = 'x'\n", "line 2:"},
 		{"a dotted name", "a.hunter2 = 'x'\n", "line 1:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
