@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/tetratelabs/wazero"
@@ -229,11 +230,25 @@ func digestCode(dir, key string, skeleton []byte) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// entryPath finds the one entry of the wazero cache in dir.
+// entryPath finds the one entry of the wazero cache in dir. (filepath.Glob would find
+// none where directories cannot be read.)
 func entryPath(dir string) (string, error) {
-	entries, err := filepath.Glob(filepath.Join(dir, "wazero-*", "*"))
+	list, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
+	}
+	var entries []string
+	for _, d := range list {
+		if !strings.HasPrefix(d.Name(), "wazero-") {
+			continue
+		}
+		list, err := os.ReadDir(filepath.Join(dir, d.Name()))
+		if err != nil {
+			return "", err
+		}
+		for _, entry := range list {
+			entries = append(entries, filepath.Join(dir, d.Name(), entry.Name()))
+		}
 	}
 	if len(entries) != 1 {
 		return "", fmt.Errorf("%s: %d cache entries where there should be one", dir, len(entries))

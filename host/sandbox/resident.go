@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 
 	"spore/abi"
 	"spore/host/function"
@@ -100,16 +101,27 @@ func (img *Image) wake(ctx context.Context) error {
 }
 
 // load reads code and snapshot from the engine's directory. Whatever is wrong with
-// them, they are made again from the module.
+// them, they are made again from the module; where they could not be read because the
+// process has run out of something, nothing is known to be wrong with them.
 func (img *Image) load(ctx context.Context) (*resident, error) {
-	if res, err := img.read(ctx); err == nil {
+	res, err := img.read(ctx)
+	switch {
+	case err == nil:
 		return res, nil
+	case isShortage(err):
+		return nil, &function.Error{Kind: abi.Overloaded, Op: "load " + img.settings.Name, Err: err}
 	}
 	wasm, err := img.engine.files.module(img.digest)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Internal, Op: "load " + img.settings.Name, Err: errors.Join(err, errors.New("deploy the function again"))}
 	}
 	return img.build(ctx, wasm)
+}
+
+// isShortage reports whether err says that the process, or the machine, has no more
+// descriptors or memory to give, which a later try may find.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
 func (img *Image) read(ctx context.Context) (*resident, error) {
