@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -421,4 +422,29 @@ func TestAnEmptyConfigurationIsNoChange(t *testing.T) {
 	writeConfig(t, dir, oneModule)
 	h.logged("reloaded", 1)
 	require.Equal(t, 200, h.get("/").status)
+}
+
+// TestABrokenReloadKeepsTheFilesOfWhatServes: a host that has run for a month has files
+// that nobody has used for as long, though a request may come for them at any time.
+func TestABrokenReloadKeepsTheFilesOfWhatServes(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, oneModule)
+	derived := filepath.Join(dir, "data", "derived")
+	require.NoError(t, os.Remove(derived)) // one of its own
+	greeting := writeModule(t, dir, 1)
+	h := startHost(t, dir, time.Now)
+	month := time.Now().Add(-derivedAge - time.Hour)
+	require.NoError(t, filepath.WalkDir(derived, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chtimes(path, month, month)
+	}))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "modules", "hello.wasm"), []byte("broken"), 0o600))
+	h.logged("not deployed", 1)
+	writeConfig(t, dir, "broken")
+	h.logged("not reloaded", 1) // so the reload before is through, with what follows the line as well
+	got := h.get("/")
+	require.Equal(t, 200, got.status, got.body)
+	require.Equal(t, greeting, got.body)
 }

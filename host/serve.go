@@ -230,14 +230,15 @@ func (s *server) reload(ctx context.Context) (ok bool) {
 	s.cfg = cfg
 	if err = s.deploy(ctx, cfg); err == nil {
 		s.log.Info("reloaded", "functions", len(cfg.Functions), "took", time.Since(start).Round(time.Millisecond).String())
+		s.collect()
 	} else if ctx.Err() == nil {
 		s.log.Error("not deployed; the old version goes on", "error", err.Error())
 	}
-	s.collect()
 	return err == nil
 }
 
-// collect removes derived files that nothing uses any more.
+// collect removes derived files that nothing uses any more. Only a deploy that went well
+// has marked those of all that serves as used.
 func (s *server) collect() {
 	age := derivedAge
 	if s.opt.attached {
