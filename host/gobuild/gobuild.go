@@ -44,7 +44,7 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	}
 	sum := sha256.Sum256([]byte(dir))
 	out := filepath.Join(cache, hex.EncodeToString(sum[:8])+".wasm")
-	unlock, err := lockFile(out + ".lock")
+	unlock, err := lockFile(ctx, out+".lock")
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
