@@ -93,7 +93,7 @@ func (d *Dispatcher) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event
 			Err: fmt.Errorf("all %d sandboxes of this host are in use", d.opt.Concurrency)}
 	}
 	defer d.running.Add(-1)
-	e, sb, err := d.open(ctx, ref)
+	e, sb, err := d.open(ctx, ref, start)
 	if err != nil {
 		return function.Stats{Ref: ref}, err
 	}
@@ -109,10 +109,10 @@ func (d *Dispatcher) Invoke(ctx context.Context, ref function.Ref, ev *abi.Event
 	return stats, err
 }
 
-// open admits one event to the live version of ref and opens its sandbox. The
-// version may be replaced between looking it up and opening it; then the new
+// open admits one event, which came at start, to the live version of ref and opens its
+// sandbox. The version may be replaced between looking it up and opening it; then the new
 // table is asked.
-func (d *Dispatcher) open(ctx context.Context, ref function.Ref) (*entry, *sandbox.Sandbox, error) {
+func (d *Dispatcher) open(ctx context.Context, ref function.Ref, start time.Time) (*entry, *sandbox.Sandbox, error) {
 	for {
 		table := d.table.Load()
 		e := (*table)[ref.Name]
@@ -123,7 +123,7 @@ func (d *Dispatcher) open(ctx context.Context, ref function.Ref) (*entry, *sandb
 			e.running.Add(-1)
 			return nil, nil, &function.Error{Kind: abi.Overloaded, Op: "invoke " + ref.Name, Err: &function.ConcurrencyError{Limit: e.Limits.Concurrency}}
 		}
-		sb, err := e.Image.Open(ctx)
+		sb, err := e.open(ctx, start)
 		if err == nil {
 			return e, sb, nil
 		}
@@ -132,4 +132,15 @@ func (d *Dispatcher) open(ctx context.Context, ref function.Ref) (*entry, *sandb
 			return nil, nil, err
 		}
 	}
+}
+
+// open opens a sandbox. Where the image is at rest that waits for it, and not beyond the
+// time for the answer to an event that came at start.
+func (e *entry) open(ctx context.Context, start time.Time) (*sandbox.Sandbox, error) {
+	if !e.Image.Resident() { // otherwise there is no wait, and no use of a timer
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, start.Add(e.Limits.ResponseTimeout))
+		defer cancel()
+	}
+	return e.Image.Open(ctx)
 }

@@ -3,6 +3,7 @@ package invoke_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -149,4 +150,24 @@ func TestReplaceUnderLoad(t *testing.T) {
 	cancel()
 	readers.Wait()
 	require.Zero(t, d.Running())
+}
+
+// TestTheDeadlineCountsWhileAFunctionIsBroughtIntoMemory, here by a compiler that hangs.
+func TestTheDeadlineCountsWhileAFunctionIsBroughtIntoMemory(t *testing.T) {
+	dir := t.TempDir()
+	e, err := sandbox.Open(sandbox.Options{Directory: dir})
+	require.NoError(t, err)
+	live(t, e, 1).Image.Close()
+	e, err = sandbox.Open(sandbox.Options{Directory: dir, Compiler: []string{"sh", "-c", "exec sleep 3600"}})
+	require.NoError(t, err)
+	d := invoke.New(invoke.Options{Concurrency: 8})
+	t.Cleanup(d.Close)
+	d.Replace([]invoke.Live{live(t, e, 1)})
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "code")))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "code"), 0o700))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err = d.Invoke(ctx, function.Ref{Name: "probe"}, &abi.Event{Path: "/count"}, func(*abi.Result, bool) {})
+	require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
+	require.NoError(t, ctx.Err())
 }

@@ -15,7 +15,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"spore/abi"
@@ -49,14 +48,14 @@ func (e *Engine) compiled(ctx context.Context, digest string, m *wasmbin.Module,
 // compileOnce compiles a module unless somebody else has meanwhile. Few are compiled
 // at the same time: each takes a processor, and up to maxCompileMemory.
 func (e *Engine) compileOnce(ctx context.Context, key string, rewritten *wasmbin.Rewritten) (*program, error) {
-	one, _ := e.compiles.LoadOrStore(key, new(sync.Mutex))
-	one.(*sync.Mutex).Lock() // nobody replaces code that another has just left and is opening
-	defer one.(*sync.Mutex).Unlock()
-	select {
-	case e.compiling <- struct{}{}:
-		defer func() { <-e.compiling }()
-	case <-ctx.Done():
-		return nil, &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
+	one, _ := e.compiles.LoadOrStore(key, make(chan struct{}, 1)) // nobody replaces code that another has just left and is opening
+	for _, turn := range []chan struct{}{one.(chan struct{}), e.compiling} {
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		case <-ctx.Done():
+			return nil, &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
+		}
 	}
 	p, err := e.program(ctx, key)
 	if err == nil {

@@ -65,7 +65,7 @@ type Engine struct {
 	threads  sync.Map // of *faultCount, by threadID: those that have executed a guest
 
 	compiling chan struct{} // holds one token for each module that is being compiled
-	compiles  sync.Map      // of a mutex, by key of the code
+	compiles  sync.Map      // of a channel with room for one token, by key of the code
 
 	restores restoreCounts
 

@@ -51,7 +51,8 @@ type Image struct {
 
 	resident atomic.Pointer[resident] // nil at rest
 	closed   atomic.Bool
-	mu       sync.Mutex // held while resident is made or let go of
+	mu       sync.Mutex // held while resident changes
+	waking   *waking    // nil unless it is being made
 }
 
 // Prepare makes wasm ready to serve. It compiles the module and initialises it,
@@ -178,8 +179,12 @@ func (img *Image) Note() string { return img.note }
 func (img *Image) Close() {
 	img.closed.Store(true)
 	img.mu.Lock()
-	res := img.drop()
+	res, w := img.drop(), img.waking
 	img.mu.Unlock()
+	if w != nil {
+		w.cancel()
+		<-w.done
+	}
 	if res != nil {
 		res.release()
 	}

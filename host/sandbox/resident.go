@@ -3,8 +3,10 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 
@@ -85,19 +87,73 @@ func (img *Image) Wake(ctx context.Context) error {
 	return err
 }
 
-// wake brings the image into memory, unless somebody else has by now.
+// waking is an image on its way into memory.
+type waking struct {
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it is there, or err says why not
+	err    error
+}
+
+// wake brings the image into memory, unless it is there by now, and waits for that as
+// long as ctx lasts. What was begun goes on then: where it takes longer than events have
+// for their answers, it would be begun again by each, and never end.
 func (img *Image) wake(ctx context.Context) error {
+	w := img.begin()
+	if w == nil {
+		return nil
+	}
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		kind := abi.NotReady
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			kind = abi.Deadline
+		}
+		return &function.Error{Kind: kind, Op: "load " + img.settings.Name, Err: ctx.Err()}
+	}
+}
+
+// begin has the image brought into memory by one goroutine for all who wait; nil says
+// that there is nothing to wait for.
+func (img *Image) begin() *waking {
 	img.mu.Lock()
 	defer img.mu.Unlock()
 	if img.closed.Load() || img.resident.Load() != nil {
 		return nil
 	}
-	res, err := img.load(ctx)
-	if err != nil {
-		return err
+	if img.waking == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		img.waking = &waking{cancel: cancel, done: make(chan struct{})}
+		go img.waking.run(ctx, img) // Close ends it and waits
 	}
-	img.keep(res)
-	return nil
+	return img.waking
+}
+
+func (w *waking) run(ctx context.Context, img *Image) {
+	defer close(w.done)
+	defer w.cancel()
+	res, err := img.tryLoad(ctx)
+	img.mu.Lock()
+	img.waking, w.err = nil, err
+	unwanted := img.closed.Load()
+	if err == nil && !unwanted {
+		img.keep(res)
+	}
+	img.mu.Unlock()
+	if err == nil && unwanted {
+		res.release()
+	}
+}
+
+// tryLoad makes an error of a panic, which would end the host.
+func (img *Image) tryLoad(ctx context.Context) (res *resident, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &function.Error{Kind: abi.Internal, Op: "load " + img.settings.Name, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
+	return img.load(ctx)
 }
 
 // load reads code and snapshot from the engine's directory. Whatever is wrong with

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
+	"spore/host/function"
 	"spore/host/internal/testmodule"
 	"spore/host/sandbox"
 )
@@ -171,4 +173,87 @@ func TestHostsThatShareADirectoryCompileAtTheSameTime(t *testing.T) {
 		}
 		engines.Wait()
 	}
+}
+
+// withoutCode returns an image at rest whose code is gone, of an engine whose compiler
+// hangs.
+func withoutCode(t *testing.T) (*sandbox.Engine, *sandbox.Image, string) {
+	t.Helper()
+	dir := t.TempDir()
+	img, err := openEngine(t, sandbox.Options{Directory: dir}).Prepare(t.Context(), marker().bytes(), capable())
+	require.NoError(t, err)
+	img.Close()
+	e := openEngine(t, sandbox.Options{Directory: dir, Compiler: compiler("hang"), Idle: time.Nanosecond})
+	img, err = e.Prepare(t.Context(), marker().bytes(), capable())
+	require.NoError(t, err)
+	code, err := filepath.Glob(filepath.Join(dir, "code", "*"))
+	require.NoError(t, err)
+	require.Len(t, code, 1)
+	require.NoError(t, os.RemoveAll(code[0]))
+	return e, img, dir
+}
+
+// within returns what fn does, which has to be soon, by far.
+func within(t *testing.T, fn func() error) error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(20 * time.Second):
+		require.FailNow(t, "it goes on waiting")
+		return nil
+	}
+}
+
+// TestNobodyWaitsForAnImageForEver has one whose module is compiled without end.
+func TestNobodyWaitsForAnImageForEver(t *testing.T) {
+	e, img, dir := withoutCode(t)
+	patient := make(chan error, 1)
+	go func() {
+		_, err := img.Open(context.Background())
+		patient <- err
+	}()
+	compiling := func() []string {
+		begun, err := filepath.Glob(filepath.Join(dir, "code", ".new-*"))
+		require.NoError(t, err)
+		return begun
+	}
+	require.Eventually(t, func() bool { return len(compiling()) == 1 }, 20*time.Second, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := within(t, func() error {
+		_, err := img.Open(ctx)
+		return err
+	})
+	require.Equal(t, abi.Deadline, function.KindOf(err), "%v", err)
+	err = within(t, func() error {
+		other := capable()
+		other.Name = "another function of the same module"
+		_, err := e.Prepare(ctx, marker().bytes(), other)
+		return err
+	})
+	require.Equal(t, abi.NotReady, function.KindOf(err), "%v", err)
+	require.NoError(t, within(t, func() error {
+		sandbox.Sweep(e)
+		img.Close()
+		return nil
+	}))
+	require.Empty(t, compiling(), "it was stopped")
+	require.Equal(t, abi.NotReady, function.KindOf(within(t, func() error { return <-patient })))
+}
+
+// TestAnImageGoesOnWakingWhenNobodyWaits: otherwise one that takes longer than its events
+// may would never be there.
+func TestAnImageGoesOnWakingWhenNobodyWaits(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), marker().bytes(), capable())
+	require.NoError(t, err)
+	defer img.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = img.Open(ctx)
+	require.Equal(t, abi.NotReady, function.KindOf(err), "%v", err)
+	require.Eventually(t, img.Resident, 20*time.Second, time.Millisecond)
 }

@@ -25,7 +25,7 @@ type Sandbox struct {
 type Deadlines struct{ Response, End time.Time }
 
 // Open returns a sandbox. The caller closes it. ctx matters only where the image
-// has to be brought into memory.
+// has to be brought into memory, which is waited for as long as it lasts.
 func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	res, since, err := img.acquire(ctx)
 	if err != nil {
