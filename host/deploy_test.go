@@ -42,17 +42,24 @@ func loadConfig(t *testing.T, dir, toml string) *config.Config {
 
 func TestADeployMakesFilesThatWereDeletedAgain(t *testing.T) {
 	t.Parallel()
-	h, dir := newDeployer(t)
-	cfg := loadConfig(t, dir, helloFile)
-	require.NoError(t, h.deploy(t.Context(), cfg))
-	before := h.deployed["hello"].live
-	require.False(t, before.Image.Resident(), "it needs its files yet")
-	deleteFiles(t, h.derived)
-	require.NoError(t, h.deploy(t.Context(), cfg))
-	a, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
-	require.NoError(t, err)
-	require.Equal(t, "Hello, 00000!", a.Body)
-	require.Equal(t, before.Ref, h.deployed["hello"].live.Ref, "it is no new version")
+	for name, remove := range map[string]func(t *testing.T, derived string){
+		"files":         deleteFiles,
+		"the directory": func(t *testing.T, derived string) { require.NoError(t, os.RemoveAll(derived)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, dir := newDeployer(t)
+			cfg := loadConfig(t, dir, helloFile)
+			require.NoError(t, h.deploy(t.Context(), cfg))
+			before := h.deployed["hello"].live
+			require.False(t, before.Image.Resident(), "it needs its files yet")
+			remove(t, h.derived)
+			require.NoError(t, h.deploy(t.Context(), cfg))
+			a, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
+			require.NoError(t, err)
+			require.Equal(t, "Hello, 00000!", a.Body)
+			require.Equal(t, before.Ref, h.deployed["hello"].live.Ref, "it is no new version")
+		})
+	}
 }
 
 func deleteFiles(t *testing.T, dir string) {

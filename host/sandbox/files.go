@@ -21,23 +21,28 @@ import (
 //	modules/DIGEST.code  the key of a module's compiled code
 //	code/KEY/            compiled code (program.go)
 //	images/KEY           snapshots (snapshot.go)
-type files struct{ modules, code, images string }
+type files struct{ root, modules, code, images string }
 
 func openFiles(dir string) (files, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return files{}, err
 	}
-	f := files{filepath.Join(dir, "modules"), filepath.Join(dir, "code"), filepath.Join(dir, "images")}
-	for _, d := range []string{dir, f.modules, f.code, f.images} {
+	f := files{dir, filepath.Join(dir, "modules"), filepath.Join(dir, "code"), filepath.Join(dir, "images")}
+	return f, f.makeDirectories()
+}
+
+// makeDirectories makes those that are not there, or no longer.
+func (f *files) makeDirectories() error {
+	for _, d := range []string{f.root, f.modules, f.code, f.images} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return files{}, err
+			return err
 		}
 		if err := checkWriters(d); err != nil {
-			return files{}, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // checkWriters refuses a directory that somebody else has made, or opened to

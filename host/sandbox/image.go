@@ -129,6 +129,9 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 	if err := errors.Join(checkModule(m), m.CheckMemory(pages)); err != nil {
 		return nil, loadError(err)
 	}
+	if err := img.engine.files.makeDirectories(); err != nil {
+		return nil, loadError(err)
+	}
 	p, err := img.engine.compiled(ctx, img.digest, m, wasmbin.Options{MemoryPages: pages, Fuel: FuelSlice})
 	if err != nil {
 		return nil, loadError(err)
