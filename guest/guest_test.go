@@ -69,6 +69,9 @@ func TestErrorsAreReportedAsLambdaDoes(t *testing.T) {
 		{"a panic with a string of the author's type", &panicError{code("E7"), "stack"}, abi.Error{Type: "code", Message: "E7", Stack: "stack"}},
 		{"a panic with something else", &panicError{[]int{1}, "stack"},
 			abi.Error{Type: "[]int", Message: "panic with a value of type []int", Stack: "stack"}},
+		{"a nil pointer", (*tooShort)(nil), abi.Error{Type: "tooShort", Message: "no text: the error panics when it is asked for it"}},
+		{"a panic with a nil pointer", &panicError{(*tooShort)(nil), "stack"},
+			abi.Error{Type: "tooShort", Message: "no text: the error panics when it is asked for it", Stack: "stack"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

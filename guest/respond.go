@@ -59,11 +59,22 @@ type reporter interface {
 // describe turns a handler's error into the frame the host logs. As in Lambda,
 // errorType is the bare name of the Go type.
 func describe(err error) abi.Error {
-	e := abi.Error{Type: typeName(err), Message: clip(err.Error(), maxErrorMessage)}
+	e := abi.Error{Type: typeName(err), Message: clip(text(err), maxErrorMessage)}
 	if r, ok := err.(reporter); ok {
 		e.Type, e.Stack = clip(r.ErrorType(), maxErrorMessage), clip(r.ErrorStack(), maxErrorStack)
 	}
 	return e
+}
+
+// text is what err says. That is code of the author's, which may panic as the handler
+// may: a nil pointer is an error like any other until it is asked.
+func text(err error) (s string) {
+	defer func() {
+		if recover() != nil {
+			s = "no text: the error panics when it is asked for it"
+		}
+	}()
+	return err.Error()
 }
 
 func typeName(v any) string {
