@@ -11,6 +11,7 @@ package roundtrip
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -87,7 +88,22 @@ func readBody(req *http.Request) ([]byte, error) {
 func target(u *url.URL) string {
 	bare := *u
 	bare.User, bare.Fragment, bare.RawFragment = nil, "", ""
+	bare.RawQuery = encoded(u.RawQuery)
 	return bare.String()
+}
+
+// encoded is a query in printable ASCII, as the host wants a URL to be. net/http's own
+// transport sends a query as it was written, and servers take "Zürich" either way.
+func encoded(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c > '~' || c == '\\' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // headers returns req's headers sorted by name, without those the host derives

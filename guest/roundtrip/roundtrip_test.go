@@ -92,6 +92,23 @@ func TestAClientFollowsRedirectsItself(t *testing.T) {
 	require.Equal(t, "/new again", string(body))
 }
 
+// The host refuses such bytes in a URL, which net/http's own transport sends as they are.
+func TestAQueryOfAnyBytesIsSent(t *testing.T) {
+	asked := map[string]string{
+		"/?city=Zürich&x=%20":      "/?city=Z%C3%BCrich&x=%20",
+		"/a?q=red wine&y=\\d|{\"}": "/a?q=red%20wine&y=%5Cd|{\"}",
+		"/a/ü b":                   "/a/%C3%BC%20b",
+		"/?":                       "/?",
+	}
+	for path, want := range asked {
+		u, err := url.Parse("http://example.org" + path)
+		require.NoError(t, err)
+		require.Equal(t, "http://example.org"+want, target(u))
+	}
+	u := &url.URL{Scheme: "http", Host: "example.org", Path: "/", RawQuery: "\x00\r\n\x7f\xff"}
+	require.Equal(t, "http://example.org/?%00%0D%0A%7F%FF", target(u))
+}
+
 func TestABodyStreams(t *testing.T) {
 	more := make(chan struct{})
 	client, base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
