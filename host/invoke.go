@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -268,11 +269,15 @@ func sendToHost(cmd *cobra.Command, spec *function.Spec, req *http.Request) (*an
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{Status: res.StatusCode, RequestID: res.Header.Get("X-Spore-Request-Id"), Headers: map[string]string{}, Body: string(body)}
-	for name := range res.Header {
-		a.Headers[strings.ToLower(name)] = strings.Join(res.Header[name], ", ")
+	return newAnswer(res.Header.Get("X-Spore-Request-Id"), res.StatusCode, res.Header, body), nil
+}
+
+func newAnswer(id string, status int, header http.Header, body []byte) *answer {
+	a := &answer{Status: status, RequestID: id, Headers: map[string]string{}, Body: string(body)}
+	for name, values := range header {
+		a.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
-	return a, nil
+	return a
 }
 
 // runLocally deploys the one function in this process and gives it the event.
@@ -323,21 +328,18 @@ func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) 
 		return nil, err
 	}
 	ev.RequestID, ev.Trigger = web.NewRequestID(), abi.TriggerInvoke
-	a := &answer{RequestID: ev.RequestID, Headers: map[string]string{}}
+	var a *answer
+	var bad error
 	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result, _ bool) {
-		a.Status, a.Body = int(res.Status), string(res.Body)
-		if a.Status == 0 {
-			a.Status = http.StatusOK
+		status, header, body, err := web.Sent(res)
+		if err != nil {
+			bad = &function.Error{Kind: abi.GuestError, Op: "invoke " + name, Err: err}
+			return
 		}
-		if res.ContentType != "" {
-			a.Headers["content-type"] = strings.Clone(res.ContentType)
-		}
-		for _, p := range res.Headers {
-			a.Headers[strings.ToLower(p.Name)] = strings.Clone(p.Value)
-		}
+		a = newAnswer(ev.RequestID, status, header, body)
 	})
-	if err != nil && a.Status == 0 {
-		return nil, err
+	if a == nil {
+		return nil, cmp.Or(bad, err)
 	}
 	return a, nil
 }

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"bytes"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -45,6 +47,21 @@ func writeResult(resp *fasthttp.Response, res *abi.Result) error {
 		resp.SetBody(res.Body)
 	}
 	return nil
+}
+
+// Sent returns what of a function's answer a listener sends, or why it sends none. It is
+// for those who are given an answer without one, and nothing of it lies in res.
+func Sent(res *abi.Result) (status int, header http.Header, body []byte, err error) {
+	var resp fasthttp.Response
+	resp.Header.SetNoDefaultContentType(true)
+	if err := writeResult(&resp, res); err != nil {
+		return 0, nil, nil, err
+	}
+	header = http.Header{}
+	for name, value := range resp.Header.All() {
+		header.Add(string(name), string(value))
+	}
+	return resp.StatusCode(), header, bytes.Clone(resp.Body()), nil
 }
 
 // hasBody reports whether an answer of that status may have one, RFC 9110

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +65,12 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Result{Status: 302, Headers: guest.Pairs{{Name: "location", Value: "/elsewhere"}}}, nil
 	case "/large":
 		return guest.Result{Body: make([]byte, 6<<20+1)}, nil
+	case "/headers":
+		return guest.Result{ContentType: "text/css", Headers: guest.Pairs{{Name: "Content-Type", Value: "text/csv"},
+			{Name: "Set-Cookie", Value: "a=1"}, {Name: "Set-Cookie", Value: "b=2"}, {Name: "Connection", Value: "close"}}}, nil
+	case "/status":
+		status, err := strconv.Atoi(ev.RawQuery)
+		return guest.Result{Status: uint32(status), Body: []byte("body")}, err
 	case "/teapot":
 		return guest.Result{Status: 418}, nil
 	case "/error":
