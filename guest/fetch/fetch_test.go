@@ -159,6 +159,23 @@ func TestAContextThatEndsEndsTheCall(t *testing.T) {
 	}
 }
 
+func TestABodyEndsForGoodWithItsContext(t *testing.T) {
+	hang := make(chan struct{})
+	defer close(hang)
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := open(ctx, &Request{URL: "x"}, host(t, func(_ abi.HTTPRequest, w io.Writer) {
+		w.Write(head(abi.HTTPHead{Status: 200}))
+		<-hang
+	}))
+	require.NoError(t, err)
+	defer s.Body.Close()
+	time.AfterFunc(50*time.Millisecond, cancel) // while the read waits, and has looked again
+	for range 3 {
+		_, err = s.Body.Read(make([]byte, 1))
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
 func TestKindOfAFailedRead(t *testing.T) {
 	for err, want := range map[error]abi.Kind{
 		syscall.EFBIG:     abi.TooLarge,

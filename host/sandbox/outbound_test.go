@@ -104,6 +104,7 @@ func TestOutboundCalls(t *testing.T) {
 		"/broken": "error: ",
 		"/cancel": "deadline exceeded",
 		"/leave":  "<nil>",
+		"/signal": "200 4 ",
 	} {
 		t.Run(path[1:], func(t *testing.T) {
 			res, _, err := ask(t, img, abi.Event{Path: path, Body: []byte(up.URL)}, 5*time.Second)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,10 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 	case "/leave":
 		_, err := http.Get(url + "/slow") // the answer is never read
 		return guest.Text(fmt.Sprint(err)), nil
+	case "/signal": // Go has a goroutine wait for one by asking again and again
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+		res, err := http.Get(url + "/slow")
+		return read(res, err)
 	case "/post":
 		res, err := http.Post(url+"/echo", "text/plain", strings.NewReader(strings.Repeat("x", 1<<20)))
 		return read(res, err)
