@@ -30,7 +30,7 @@ type output struct {
 var streamNames = [2]string{"stdout", "stderr"}
 
 // write takes p as written to stream 0 (stdout) or 1 (stderr). What is too long for
-// a line goes on in the next one.
+// a line goes on in the next one, with a whole character.
 func (o *output) write(r *run, stream int, p []byte) {
 	if stream == 1 {
 		o.last = append(o.last, p...)
@@ -44,12 +44,30 @@ func (o *output) write(r *run, stream int, p []byte) {
 		if !ended && buf.Len() < maxLineBytes {
 			return
 		}
-		o.line(r, stream)
 		p = p[len(line):]
+		var next string
 		if ended {
 			p = p[1:]
+		} else {
+			next = begun(buf.Bytes())
+			buf.Truncate(buf.Len() - len(next))
+		}
+		o.line(r, stream)
+		buf.WriteString(next)
+	}
+}
+
+// begun is the first part of a character in UTF-8 with which b ends, if it does.
+func begun(b []byte) string {
+	for n := 1; n < min(utf8.UTFMax, len(b)); n++ {
+		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return ""
+			}
+			return string(tail)
 		}
 	}
+	return ""
 }
 
 func (o *output) line(r *run, stream int) {
