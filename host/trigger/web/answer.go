@@ -32,7 +32,15 @@ func writeResult(resp *fasthttp.Response, res *abi.Result) error {
 	}
 	resp.SetStatusCode(status)
 	for i := range res.Headers {
-		if name, value := res.Headers[i].Name, res.Headers[i].Value; !isOurs(name) {
+		name, value := res.Headers[i].Name, res.Headers[i].Value
+		switch {
+		case isOurs(name):
+		case strings.EqualFold(name, fasthttp.HeaderContentEncoding): // fasthttp keeps one
+			if before := resp.Header.ContentEncoding(); len(before) > 0 {
+				value = string(before) + ", " + value // means the same, RFC 9110 section 5.3
+			}
+			resp.Header.SetContentEncoding(value)
+		default:
 			resp.Header.Add(name, value)
 		}
 	}
