@@ -30,6 +30,7 @@ const (
 // callTable holds a run's calls, outbound and key-value, by descriptor. The guest's goroutine
 // alone uses it; each call fills itself on a goroutine of its own.
 type callTable struct {
+	base uint32        // added to firstCall, see rehearseSample
 	open []*call       // nil where closed
 	wake chan struct{} // something became readable
 	wait sync.WaitGroup
@@ -71,8 +72,11 @@ func (t *callTable) start(r *run, n int, do perform) int32 {
 		}()
 		c.fill(do(ctx))
 	})
-	return int32(firstCall + i)
+	return int32(t.first()) + int32(i)
 }
+
+// first is the descriptor of the call at the table's beginning.
+func (t *callTable) first() uint32 { return firstCall + t.base }
 
 func (t *callTable) free() int {
 	for i, c := range t.open {
@@ -89,10 +93,10 @@ func (t *callTable) free() int {
 
 // get returns the call behind a descriptor, or nil.
 func (t *callTable) get(fd uint32) *call {
-	if fd < firstCall || uint64(fd-firstCall) >= uint64(len(t.open)) {
-		return nil
+	if first := t.first(); fd >= first && uint64(fd-first) < uint64(len(t.open)) {
+		return t.open[fd-first]
 	}
-	return t.open[fd-firstCall]
+	return nil
 }
 
 func (t *callTable) close(fd uint32) bool {
@@ -100,7 +104,7 @@ func (t *callTable) close(fd uint32) bool {
 	if c == nil {
 		return false
 	}
-	t.open[fd-firstCall] = nil
+	t.open[fd-t.first()] = nil
 	c.close()
 	return true
 }
@@ -108,7 +112,7 @@ func (t *callTable) close(fd uint32) bool {
 // closeAll ends what the guest left open and waits for the calls' goroutines.
 func (t *callTable) closeAll() {
 	for i := range t.open {
-		t.close(uint32(firstCall + i))
+		t.close(t.first() + uint32(i))
 	}
 	t.wait.Wait()
 	t.open = nil

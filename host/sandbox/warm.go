@@ -93,6 +93,9 @@ func (inst *instance) rehearseSample(ctx context.Context, s *Sample, number int)
 	img := inst.res.img
 	p := player{sample: s, left: slices.Clone(s.Calls), log: img.settings.log}
 	r := inst.rehearsal(ctx, phaseWaiting, &Capabilities{Log: img.settings.Log, HTTP: p.play})
+	// Its descriptors are no other event's: what a guest has forgotten to close in a
+	// sample it may close at any time later, as Go's collector does.
+	r.calls.base = uint32(number * abi.MaxOpenCalls)
 	ev := s.Event
 	ev.RequestID, ev.Function, ev.Trigger = "warmup-"+strconv.Itoa(number), img.settings.Name, abi.TriggerWarmup
 	ev.DeadlineMS = img.engine.opt.Now().Add(img.settings.InitTimeout).UnixMilli()

@@ -226,6 +226,23 @@ func TestRecordedAnswersAreUsedOnceInOrder(t *testing.T) {
 	}
 }
 
+// TestWhatASampleLeftOpenClosesNothing: the guest's collector closes it, in whatever
+// event it runs, and that event has calls of its own.
+func TestWhatASampleLeftOpenClosesNothing(t *testing.T) {
+	up := upstream(t)
+	s := settings()
+	s.HTTP = direct
+	leaves := sample("/leave", sandbox.Call{Method: "GET", URL: up.URL + "/slow", Status: 200, Body: []byte("never read")})
+	leaves.Event.Body = []byte(up.URL)
+	s.Warmup = []sandbox.Sample{leaves}
+	img, err := coldEngine(t).Prepare(t.Context(), testmodule.Build(t, "testdata/netprobe"), s)
+	require.NoError(t, err)
+	t.Cleanup(img.Close)
+	res, _, err := ask(t, img, abi.Event{Path: "/collect", Body: []byte(up.URL)}, 5*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, "200 3145728 yes", string(res.Body))
+}
+
 func TestWarmUpsThatFailTheDeploy(t *testing.T) {
 	for name, tc := range map[string]struct {
 		env, sample string

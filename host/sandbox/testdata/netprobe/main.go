@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,11 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 	case "/leave":
 		_, err := http.Get(url + "/slow") // the answer is never read
 		return guest.Text(fmt.Sprint(err)), nil
+	case "/collect": // files that nobody holds any more are closed while the answer arrives
+		res, err := http.Get(url + "/large")
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		return read(res, err)
 	case "/signal": // Go has a goroutine wait for one by asking again and again
 		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 		res, err := http.Get(url + "/slow")
