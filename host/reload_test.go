@@ -167,6 +167,47 @@ func TestImportsOfASourceAreLookedAtAgain(t *testing.T) {
 	require.False(t, w.follow(t.Context(), cfg))
 }
 
+// writeSource makes the source f of functions.toml a module of its own, which imports part.
+func writeSource(t *testing.T, dir string) {
+	t.Helper()
+	for file, text := range map[string]string{
+		"go.mod":       "module f\n\ngo 1.26\n",
+		"main.go":      "package main\n\nimport _ \"f/part\"\n\nfunc main() {}\n",
+		"part/part.go": "package part\n",
+	} {
+		path := filepath.Join(dir, "f", file)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+}
+
+// TestAGoModThatIsWrongIsWatched: the go command finds no sources with such a go.mod, and
+// its next change is what the host waits for.
+func TestAGoModThatIsWrongIsWatched(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(t *testing.T, goMod string){
+		"broken":  func(t *testing.T, goMod string) { require.NoError(t, os.WriteFile(goMod, []byte("modul f\n"), 0o600)) },
+		"removed": func(t *testing.T, goMod string) { require.NoError(t, os.Remove(goMod)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newWays().follow(newDir(t, "[function.f]\nsource = \"f\"\n"))
+			writeSource(t, dir)
+			goMod, part := fsnotify.Event{Name: dir + "/f/go.mod", Op: fsnotify.Create}, fsnotify.Event{Name: dir + "/f/part/part.go", Op: fsnotify.Write}
+			w, cfg := openWatcher(t, dir)
+			w.begin(cfg)
+			require.True(t, w.matters(goMod), "before the sources are known")
+			w.follow(t.Context(), cfg)
+			spoil(t, goMod.Name)
+			for range 2 {
+				w.follow(t.Context(), cfg)
+				require.True(t, w.matters(goMod))
+				require.True(t, w.matters(part))
+			}
+		})
+	}
+}
+
 // TestADirectoryWithTwoNames has a link to a module's directory. The kernel watches
 // it once, by whichever name came first.
 func TestADirectoryWithTwoNames(t *testing.T) {

@@ -38,6 +38,8 @@ type watcher struct {
 	wrong  bool            // the last look at them failed, and permissions may have been why
 	wanted map[string]bool // directories that should be watched, and whether it is worth a line when one is not
 	log    *slog.Logger
+
+	sources map[string]*gobuild.Sources // as they were last found, by the function's directory
 }
 
 // open begins with the file at path, functions.toml, which is to be read after that:
@@ -74,12 +76,15 @@ func (w *watcher) begin(cfg *config.Config) {
 }
 
 // follow makes cfg's files the watched ones, and reports whether any were not
-// watched before.
+// watched before. Sources that cannot be found, because of a go.mod that is wrong, stay
+// those that were found last: the next change of one may put it right.
 func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 	if w.fs == nil {
 		return false
 	}
 	files, dirs := named(cfg)
+	before := w.sources
+	w.sources = map[string]*gobuild.Sources{}
 	for _, f := range cfg.Functions {
 		if f.Source == "" {
 			continue
@@ -89,9 +94,13 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 			return false // told to stop meanwhile
 		}
 		if err != nil {
+			sources = before[f.Source]
+		}
+		if sources == nil {
 			w.log.Warn("only the function's own directory is watched", "function", f.Name, "error", err.Error())
 			continue
 		}
+		w.sources[f.Source] = sources
 		for _, dir := range sources.Dirs {
 			dirs[dir] = true
 		}
@@ -116,7 +125,7 @@ func named(cfg *config.Config) (files, dirs map[string]bool) {
 		if f.Module != "" {
 			files[f.Module] = true
 		} else {
-			dirs[f.Source] = true
+			dirs[f.Source], files[filepath.Join(f.Source, "go.mod")] = true, true
 		}
 	}
 	return files, dirs
