@@ -35,6 +35,7 @@ type watcher struct {
 	errors <-chan error
 	files  map[string]bool // that matter, and what is on the way to them; the paths of their directories have no links in them
 	dirs   map[string]bool // directories of which every Go file matters, likewise
+	whole  map[string]bool // directories of which every file matters, likewise
 	wrong  bool            // the last look at them failed, and permissions may have been why
 	wanted map[string]bool // directories that should be watched, and whether it is worth a line when one is not
 	log    *slog.Logger
@@ -54,7 +55,7 @@ func (w *watcher) open(path string) error {
 	}
 	w.fs, w.events, w.errors = watch, watch.Events, watch.Errors
 	w.log = slog.New(slog.DiscardHandler) // begin tries again, and logs what is wrong
-	w.sync(map[string]bool{path: true}, nil)
+	w.sync(map[string]bool{path: true}, nil, nil)
 	return nil
 }
 
@@ -71,7 +72,8 @@ func (w *watcher) close() {
 // takes long to find, and is left to follow.
 func (w *watcher) begin(cfg *config.Config) {
 	if w.fs != nil {
-		w.sync(named(cfg))
+		files, dirs := named(cfg)
+		w.sync(files, dirs, nil)
 	}
 }
 
@@ -83,6 +85,7 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		return false
 	}
 	files, dirs := named(cfg)
+	whole := map[string]bool{}
 	before := w.sources
 	w.sources = map[string]*gobuild.Sources{}
 	for _, f := range cfg.Functions {
@@ -104,11 +107,14 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		for _, dir := range sources.Dirs {
 			dirs[dir] = true
 		}
+		for _, dir := range sources.Embedded {
+			whole[dir] = true
+		}
 		for _, file := range sources.Files {
 			files[file] = true
 		}
 	}
-	return w.sync(files, dirs)
+	return w.sync(files, dirs, whole)
 }
 
 // named returns the files that cfg names, its own among them, and the directories of
@@ -131,17 +137,21 @@ func named(cfg *config.Config) (files, dirs map[string]bool) {
 	return files, dirs
 }
 
-// sync makes files and dirs those that matter, and their directories the kernel's
+// sync makes files, dirs and whole those that matter, and their directories the kernel's
 // watches. Directories are watched rather than files, because editors and deployments
 // replace files by renaming; and by their real names, because the kernel has one watch
 // for a directory, whatever it is called. Deployments replace whole directories, too, or
 // the links to them, so the directories above are watched for that.
-func (w *watcher) sync(files, dirs map[string]bool) (fresh bool) {
+func (w *watcher) sync(files, dirs, whole map[string]bool) (fresh bool) {
 	found := newWays()
-	w.dirs, w.wanted = map[string]bool{}, map[string]bool{}
+	w.dirs, w.whole, w.wanted = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for dir := range dirs {
 		dir = found.follow(dir)
 		w.dirs[dir], w.wanted[dir] = true, true
+	}
+	for dir := range whole {
+		dir = found.follow(dir)
+		w.whole[dir], w.wanted[dir] = true, true
 	}
 	for file := range files {
 		w.wanted[filepath.Dir(found.follow(file))] = true
@@ -243,7 +253,8 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 	if ev.Op == fsnotify.Chmod && !w.wrong {
 		return false
 	}
-	return w.files[ev.Name] || w.dirs[filepath.Dir(ev.Name)] && filepath.Ext(ev.Name) == ".go"
+	dir := filepath.Dir(ev.Name)
+	return w.files[ev.Name] || w.whole[dir] || w.dirs[dir] && filepath.Ext(ev.Name) == ".go"
 }
 
 // forget ends the watches of a directory that has been replaced, and of all below: the

@@ -10,8 +10,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,35 +66,68 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 // Sources is what a module was built from, outside the standard library and the
 // module cache.
 type Sources struct {
-	Dirs  []string // package directories, in which any Go file may come to matter
-	Files []string // embedded files, go.mod and go.sum
+	Dirs     []string // package directories, in which any Go file may come to matter
+	Embedded []string // directories in which any file may come to be embedded
+	Files    []string // to embed, there or not; go.mod and go.sum
 }
 
 // FindSources returns the sources of dir's command, also when it does not compile.
 func FindSources(ctx context.Context, dir string) (*Sources, error) {
 	const format = `{{if and (not .Standard) .Module}}{{if or .Module.Main .Module.Replace}}` +
-		`dir:{{.Dir}}{{"\n"}}mod:{{.Module.GoMod}}{{"\n"}}{{$dir := .Dir}}{{range .EmbedFiles}}file:{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
+		`dir:{{.Dir}}{{"\n"}}mod:{{.Module.GoMod}}{{"\n"}}{{range .EmbedPatterns}}embed:{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
 	out, err := goTool(ctx, dir, nil, "list", "-e", "-deps", "-f", format, ".")
 	if err != nil {
 		return nil, err
 	}
 	s := &Sources{}
+	var pkg string // whose lines follow
 	for line := range strings.Lines(string(out)) {
-		kind, path, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		kind, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
 		switch kind {
 		case "dir":
-			s.Dirs = append(s.Dirs, path)
-		case "file":
-			s.Files = append(s.Files, path)
+			pkg = name
+			s.Dirs = append(s.Dirs, name)
+		case "embed":
+			s.embed(pkg, strings.TrimPrefix(name, "all:"))
 		case "mod":
-			s.Files = append(s.Files, path, filepath.Join(filepath.Dir(path), "go.sum"))
+			s.Files = append(s.Files, name, filepath.Join(filepath.Dir(name), "go.sum"))
 		}
 	}
-	slices.Sort(s.Dirs)
-	slices.Sort(s.Files)
-	s.Dirs, s.Files = slices.Compact(s.Dirs), slices.Compact(s.Files)
+	for _, paths := range []*[]string{&s.Dirs, &s.Embedded, &s.Files} {
+		slices.Sort(*paths)
+		*paths = slices.Compact(*paths)
+	}
 	return s, nil
 }
+
+// embed adds what a pattern of a go:embed line in pkg matches or may come to match. What
+// is wrong with the pattern, the build says.
+func (s *Sources) embed(pkg, pattern string) {
+	tree := os.DirFS(pkg)
+	if !hasMeta(pattern) {
+		s.Files = append(s.Files, filepath.Join(pkg, pattern))
+	}
+	for p := pattern; hasMeta(p); p = path.Dir(p) { // new names match in all these
+		dirs, _ := fs.Glob(tree, path.Dir(p))
+		for _, dir := range dirs {
+			if info, err := fs.Stat(tree, dir); err == nil && info.IsDir() {
+				s.Embedded = append(s.Embedded, filepath.Join(pkg, dir))
+			}
+		}
+	}
+	roots, _ := fs.Glob(tree, pattern)
+	for _, root := range roots {
+		_ = fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				s.Embedded = append(s.Embedded, filepath.Join(pkg, name))
+			}
+			return nil
+		})
+	}
+}
+
+// hasMeta reports whether a pattern of path.Match is more than one name.
+func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
 func goTool(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)

@@ -103,3 +103,27 @@ func TestSourcesAreThoseThatMatter(t *testing.T) {
 	_, err = gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
 	require.NoError(t, err, "a source that does not compile has sources all the same")
 }
+
+// TestWhatMayComeToBeEmbeddedIsASource: the next change of a build without a file to embed
+// is that file, and a file that a directory gets is embedded with it.
+func TestWhatMayComeToBeEmbeddedIsASource(t *testing.T) {
+	dir := program(t)
+	in := func(names ...string) (paths []string) {
+		for _, name := range names {
+			paths = append(paths, filepath.Join(dir, "part", name))
+		}
+		return paths
+	}
+	embed := "package part\n\nimport \"embed\"\n\n//go:embed missing.txt all:tree *.tmpl page[s]/*/*.html\nvar FS embed.FS\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "part/part.go"), []byte(embed), 0o600))
+	for _, sub := range []string{"tree/.deep", "tree/empty", "pages/en"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "part", sub), 0o700))
+	}
+	for _, file := range []string{"tree/.deep/a.txt", "pages/a.txt"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "part", file), nil, 0o600))
+	}
+	s, err := gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
+	require.NoError(t, err)
+	require.Equal(t, in("../go.mod", "../go.sum", "missing.txt", "tree"), s.Files)
+	require.Equal(t, in(".", "pages", "pages/en", "tree", "tree/.deep", "tree/empty"), s.Embedded)
+}
