@@ -28,7 +28,10 @@ func (t functionTable) read(name string, routes *routeSet) function.Spec {
 	}
 	_, hasSource := t.values["source"]
 	_, hasModule := t.values["module"]
-	if hasSource == hasModule {
+	switch {
+	case hasSource && hasModule:
+		t.add(t.path, "names both source and module", "keep the one to serve")
+	case !hasSource && !hasModule:
 		t.add(t.path, "needs one of source and module", `source = "./dir" for Go, module = "file.wasm" for a built one`)
 	}
 	granted := map[function.Origin]bool{}
