@@ -152,13 +152,16 @@ func goTool(ctx context.Context, dir string, env []string, args ...string) ([]by
 }
 
 // explain adds what to do where the go command's own advice leads nowhere: it cannot
-// get the SDK, which is published nowhere.
+// get the SDK, which is published nowhere, and go mod tidy wants what the SDK's tests do.
 func explain(output string) string {
 	for _, said := range []string{"package spore/guest is not in std", "module providing package spore/guest", "no required module provides package spore/guest"} {
 		if strings.Contains(output, said) {
 			return output + "\na module has spore's SDK by two lines in its go.mod, as `spore new` writes them:\n" +
 				"\trequire spore v0.0.0\n\treplace spore => /path/to/spore's/source"
 		}
+	}
+	if strings.Contains(output, "updates to go.mod needed") {
+		return output + "\nspore's SDK needs the line `go 1.26.0` in go.mod, or that of a later Go"
 	}
 	return output
 }

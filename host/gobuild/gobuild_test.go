@@ -78,6 +78,19 @@ func TestAModuleWithoutTheSDKIsToldHowToGetIt(t *testing.T) {
 	}
 }
 
+// TestAModuleOfAnOlderGoIsToldWhatTheSDKNeeds: the go command's own advice, go mod tidy,
+// wants the network.
+func TestAModuleOfAnOlderGoIsToldWhatTheSDKNeeds(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	dir := program(t)
+	goMod := "module example\n\ngo 1.26\n\nrequire spore v0.0.0\n\nreplace spore => " + root + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(goMod), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "cmd/main.go"), []byte("package main\n\nimport \"spore/guest\"\n\nfunc main() { guest.Start(nil) }\n"), 0o600))
+	_, err = gobuild.Build(t.Context(), filepath.Join(dir, "cmd"), t.TempDir())
+	require.ErrorContains(t, err, "the line `go 1.26.0`")
+}
+
 func TestAToolThatDoesNotStartSaysWhy(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "gone")
 	_, err := gobuild.FindSources(t.Context(), gone)
