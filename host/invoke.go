@@ -51,7 +51,8 @@ func newInvoke() *cobra.Command {
 		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
 			"  spore invoke stats --slack \"/stats members\"\n" +
 			"  echo hi | spore invoke hello --local -e -",
-		Args: oneArgument("function of functions.toml", "invoke hello"),
+		Args:              oneArgument("function of functions.toml", "invoke hello"),
+		ValidArgsFunction: completeFunction,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := cmd.Flags().GetString("config")
 			if err != nil {
@@ -165,14 +166,29 @@ func kindOfStatus(status int) abi.Kind {
 }
 
 func findFunction(cfg *config.Config, name string) (*function.Spec, error) {
-	var names []string
-	for i := range cfg.Functions {
-		if cfg.Functions[i].Name == name {
-			return &cfg.Functions[i], nil
-		}
-		names = append(names, cfg.Functions[i].Name)
+	i := slices.IndexFunc(cfg.Functions, func(f function.Spec) bool { return f.Name == name })
+	if i < 0 {
+		has := cmp.Or(strings.Join(functionNames(cfg), ", "), "none")
+		return nil, &function.Error{Kind: abi.NotFound, Op: "invoke " + name, Err: fmt.Errorf("%s has no such function; it has %s", cfg.Path, has)}
 	}
-	return nil, &function.Error{Kind: abi.NotFound, Op: "invoke " + name, Err: fmt.Errorf("%s has no such function; it has %s", cfg.Path, strings.Join(names, ", "))}
+	return &cfg.Functions[i], nil
+}
+
+func functionNames(cfg *config.Config) (names []string) {
+	for _, f := range cfg.Functions {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// completeFunction gives a shell the names of functions, as far as functions.toml can be read.
+func completeFunction(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	path, _ := cmd.Flags().GetString("config")
+	cfg, err := config.Load(path)
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return functionNames(cfg), cobra.ShellCompDirectiveNoFileComp
 }
 
 // newRequest makes the HTTP request that the event is.

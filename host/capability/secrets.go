@@ -3,6 +3,7 @@ package capability
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -41,6 +42,9 @@ type Secrets struct {
 func OpenSecrets(source SecretsSource) (*Secrets, error) {
 	s := &Secrets{source: source}
 	if _, err := s.all(); err != nil {
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			err = fmt.Errorf("%w; let [secrets] in functions.toml name what is there and spore may read", err)
+		}
 		return nil, &function.Error{Kind: abi.Unavailable, Op: "open secrets", Err: err}
 	}
 	return s, nil
