@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -86,7 +88,10 @@ func build(ctx context.Context, dir, output string) (*built, error) {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "check " + dir, Err: err}
 	}
 	if err := replaceFile(output, wasm); err != nil {
-		return nil, err
+		if path := (*fs.PathError)(nil); errors.As(err, &path) { // which may be one that nobody has asked for
+			err = path.Err
+		}
+		return nil, fmt.Errorf("write %s: %w; name a file in a directory you may write to, with --output", output, err)
 	}
 	return &built{output, len(wasm), sandbox.Digest(wasm)}, nil
 }
