@@ -255,13 +255,17 @@ func (s *server) collect() {
 func (s *server) printRoutes() {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "\nspore serves http://%s\n\n", s.address)
-	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	table, routes := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0), 0
 	for _, name := range slices.Sorted(maps.Keys(s.deployed)) {
 		for _, r := range s.deployed[name].spec.Routes {
+			routes++
 			fmt.Fprintf(table, "  %s\t%s\t%s\n", name, r.Method+" "+r.Path, s.tryLine(name, r))
 		}
 	}
 	_ = table.Flush()
+	if routes == 0 {
+		fmt.Fprintf(&text, "  no routes yet; add a [[function.NAME.route]] to %s\n", s.opt.config)
+	}
 	fmt.Fprintln(&text)
 	_, _ = s.opt.out.Write(text.Bytes())
 }

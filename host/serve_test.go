@@ -377,3 +377,9 @@ func TestAHostOutlivesTheReaderOfItsLog(t *testing.T) {
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
 }
+
+func TestAHostWithoutRoutesSaysSo(t *testing.T) {
+	t.Parallel()
+	h := startHost(t, newDir(t, ""), time.Now)
+	require.Contains(t, h.out.String(), "no routes yet; add a [[function.NAME.route]] to "+filepath.Join(h.dir, "functions.toml"))
+}
