@@ -29,8 +29,13 @@ func isTerminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// canWipe reports whether w is a terminal that can be steered.
+func canWipe(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("TERM") != "dumb"
+}
+
 func wantsColour(w io.Writer) bool {
-	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return canWipe(w) && os.Getenv("NO_COLOR") == ""
 }
 
 // logHandler returns the maker of slog handlers for out in the given form:
@@ -51,7 +56,7 @@ func logHandler(form string, out io.Writer) func(io.Writer) slog.Handler {
 // that may stand there.
 func newLogger(form string, out io.Writer) (*slog.Logger, *telemetry.Writer, *redactor) {
 	handler := logHandler(form, out)
-	if isTerminal(out) {
+	if canWipe(out) {
 		out = wiping{out}
 	}
 	redact := &redactor{out: steerless{out}}
@@ -108,7 +113,7 @@ const wipe = "\r\x1b[K"
 // progress shows on a terminal that something slow is going on. It begins after
 // half a second and is wiped by stop, which must be called once.
 func progress(w io.Writer, what string) (stop func()) {
-	if !isTerminal(w) {
+	if !canWipe(w) {
 		return func() {}
 	}
 	quit, done := make(chan struct{}), make(chan struct{})

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestADumbTerminalIsNotSteered: an editor's shell window, say, shows what steers others.
+func TestADumbTerminalIsNotSteered(t *testing.T) {
+	terminal, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // a character device, as terminals are
+	require.NoError(t, err)
+	defer terminal.Close()
+	for name, want := range map[string]bool{"xterm": true, "": true, "dumb": false} {
+		t.Setenv("TERM", name)
+		t.Setenv("NO_COLOR", "")
+		require.Equal(t, want, canWipe(terminal), name)
+		require.Equal(t, want, wantsColour(terminal), name)
+		t.Setenv("NO_COLOR", "1")
+		require.Equal(t, want, canWipe(terminal), name)
+		require.False(t, wantsColour(terminal))
+	}
+	require.False(t, canWipe(new(buffer)))
+}
