@@ -146,7 +146,7 @@ func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOp
 func (a *answer) failure(local bool) string {
 	text := fmt.Sprintf("status %d, request %s", a.Status, a.RequestID)
 	if !local {
-		text += "; the host's log has more about it"
+		text += "; the host's log may have more about it"
 	}
 	return text
 }
