@@ -335,6 +335,9 @@ func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req
 		return nil, err
 	}
 	fmt.Fprintln(errOut, "calls recorded in "+path+"; answers may hold secrets, so look before you keep it")
+	for _, why := range h.recorder.unanswered {
+		fmt.Fprintln(errOut, "not in it, because it has no answer: "+why)
+	}
 	return a, nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -14,8 +16,9 @@ import (
 // recorder keeps the outbound calls of one local run, for samples to be answered
 // from. A nil recorder keeps none.
 type recorder struct {
-	mu    sync.Mutex
-	calls []*recorded // in the order they were made
+	mu         sync.Mutex
+	calls      []*recorded // in the order they were made
+	unanswered []string    // why calls have no answer
 }
 
 type httpFunc = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser)
@@ -32,6 +35,11 @@ func (r *recorder) listen(do httpFunc) httpFunc {
 		r.calls = append(r.calls, c)
 		r.mu.Unlock()
 		head, body := do(ctx, req)
+		if head.Status == 0 {
+			r.mu.Lock()
+			r.unanswered = append(r.unanswered, head.Message)
+			r.mu.Unlock()
+		}
 		c.Status = head.Status
 		if t := head.Headers.Get("content-type"); t != "" {
 			c.Headers = map[string]string{"content-type": t}
@@ -52,7 +60,8 @@ func (t *tape) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// save writes the calls that were answered. The run must have ended.
+// save writes the calls that were answered. When none of them was, as without a network,
+// the recording that may be there is the better one. The run must have ended.
 func (r *recorder) save(path string) error {
 	list := []*recorded{}
 	for _, c := range r.calls {
@@ -63,6 +72,9 @@ func (r *recorder) save(path string) error {
 			c.Body, c.BodyBase64 = string(c.BodyBase64), nil
 		}
 		list = append(list, c)
+	}
+	if len(list) == 0 && len(r.unanswered) > 0 {
+		return fmt.Errorf("no call was answered, so %s is left as it is: %s", path, strings.Join(r.unanswered, "; "))
 	}
 	data, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {

@@ -146,6 +146,11 @@ func TestARecordingIsMadeByALocalRun(t *testing.T) {
 		Headers: abi.Pairs{{Name: "content-type", Value: "text/x-tape"}}, Body: []byte("from upstream")}}, calls)
 
 	upstream.Close()
+	_, err = run("--local", "-e", sample, "--record")
+	require.ErrorContains(t, err, "no call was answered, so "+filepath.Join(dir, "fetch.recording.json")+" is left as it is: http_start "+upstream.URL)
+	kept, err := readRecording(filepath.Join(dir, "fetch.recording.json"))
+	require.NoError(t, err)
+	require.Equal(t, calls, kept)
 	require.Equal(t, "first, second, 200  from upstream", startHost(t, dir, time.Now).get("/history").body)
 
 	for _, args := range [][]string{{"--record", "-e", sample}, {"--record", "--local"}, {"--record", "--local", "-e", "-"}} {
