@@ -108,7 +108,12 @@ func (w wiping) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-const wipe = "\r\x1b[K"
+// wipe clears a line. It clears no second one, so what is to be wiped must not be
+// continued there: oneLine cuts it off at the terminal's edge instead.
+const (
+	wipe    = "\r\x1b[K"
+	oneLine = "\x1b[?7l%s\x1b[?7h"
+)
 
 // progress shows on a terminal that something slow is going on. It begins after
 // half a second and is wiped by stop, which must be called once.
@@ -134,7 +139,7 @@ func spin(w io.Writer, what string, quit <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			fmt.Fprintf(w, "%s%s … %s", wipe, what, seconds(time.Since(start)))
+			fmt.Fprintf(w, wipe+oneLine, what+" … "+seconds(time.Since(start)))
 		case <-quit:
 			fmt.Fprint(w, wipe)
 			return

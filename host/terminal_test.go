@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -22,4 +24,18 @@ func TestADumbTerminalIsNotSteered(t *testing.T) {
 		require.False(t, wantsColour(terminal))
 	}
 	require.False(t, canWipe(new(buffer)))
+}
+
+// TestProgressStaysOnItsLine: what a narrow terminal continues on the next line, a wipe of
+// that line leaves standing.
+func TestProgressStaysOnItsLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out buffer
+		quit := make(chan struct{})
+		go spin(&out, "building greet", quit)
+		time.Sleep(600 * time.Millisecond)
+		close(quit)
+		synctest.Wait()
+		require.Equal(t, wipe+"\x1b[?7lbuilding greet … 0.5s\x1b[?7h"+wipe, out.String())
+	})
 }
