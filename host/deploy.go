@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -138,13 +137,17 @@ func (h *host) refused(spec *function.Spec, err error) error {
 }
 
 func (h *host) missingSecrets(spec *function.Spec) []string {
-	names := slices.Clone(spec.Secrets)
+	secrets := h.secrets.Load()
+	missing := secrets.Missing(spec.Secrets)
 	for _, r := range spec.Routes {
-		if r.SlackSecret != "" {
-			names = append(names, r.SlackSecret)
+		if r.SlackSecret == "" {
+			continue
+		}
+		if value, err := secrets.Lookup(r.SlackSecret); err != nil || len(value) == 0 { // an empty one verifies nothing
+			missing = append(missing, r.SlackSecret)
 		}
 	}
-	return h.secrets.Load().Missing(names)
+	return missing
 }
 
 // identity is the digest of all that makes a version: the module's digest, every setting
