@@ -213,16 +213,18 @@ func TestWhatMayBeEmbeddedIsWatched(t *testing.T) {
 	t.Parallel()
 	dir := newWays().follow(newDir(t, "[function.f]\nsource = \"f\"\n"))
 	writeSource(t, dir)
-	embed := "package part\n\nimport \"embed\"\n\n//go:embed hi.txt static\nvar FS embed.FS\n"
+	embed := "package part\n\nimport \"embed\"\n\n//go:embed hi.txt static *.html\nvar FS embed.FS\n"
 	require.NoError(t, os.WriteFile(dir+"/f/part/part.go", []byte(embed), 0o600))
 	require.NoError(t, os.Mkdir(dir+"/f/part/static", 0o700))
 	w, cfg := openWatcher(t, dir)
 	w.follow(t.Context(), cfg)
-	for _, name := range []string{"hi.txt", "static/new.css"} {
+	for _, name := range []string{"hi.txt", "static/new.css", "a.html"} {
 		require.NoError(t, os.WriteFile(dir+"/f/part/"+name, nil, 0o600))
 		require.True(t, w.wait(soon(t)), name)
 	}
-	require.False(t, w.matters(fsnotify.Event{Name: dir + "/f/part/.part.go.swp", Op: fsnotify.Create}))
+	for _, name := range []string{".part.go.swp", "spore.log"} { // whose every line would be a reload, and a line
+		require.False(t, w.matters(fsnotify.Event{Name: dir + "/f/part/" + name, Op: fsnotify.Write}), name)
+	}
 }
 
 // TestADirectoryWithTwoNames has a link to a module's directory. The kernel watches

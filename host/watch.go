@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -33,11 +34,11 @@ type watcher struct {
 	fs     *fsnotify.Watcher // nil when files are not watched
 	events <-chan fsnotify.Event
 	errors <-chan error
-	files  map[string]bool // that matter, and what is on the way to them; the paths of their directories have no links in them
-	dirs   map[string]bool // directories of which every Go file matters, likewise
-	whole  map[string]bool // directories of which every file matters, likewise
-	wrong  bool            // the last look at them failed, and permissions may have been why
-	wanted map[string]bool // directories that should be watched, and whether it is worth a line when one is not
+	files  map[string]bool     // that matter, and what is on the way to them; the paths of their directories have no links in them
+	dirs   map[string]bool     // directories of which every Go file matters, likewise
+	embeds map[string][]string // patterns of names that matter in a directory, likewise
+	wrong  bool                // the last look at them failed, and permissions may have been why
+	wanted map[string]bool     // directories that should be watched, and whether it is worth a line when one is not
 	log    *slog.Logger
 
 	sources map[string]*gobuild.Sources // as they were last found, by the function's directory
@@ -85,7 +86,7 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		return false
 	}
 	files, dirs := named(cfg)
-	whole := map[string]bool{}
+	var embeds []string
 	before := w.sources
 	w.sources = map[string]*gobuild.Sources{}
 	for _, f := range cfg.Functions {
@@ -107,14 +108,12 @@ func (w *watcher) follow(ctx context.Context, cfg *config.Config) (fresh bool) {
 		for _, dir := range sources.Dirs {
 			dirs[dir] = true
 		}
-		for _, dir := range sources.Embedded {
-			whole[dir] = true
-		}
+		embeds = append(embeds, sources.Embedded...)
 		for _, file := range sources.Files {
 			files[file] = true
 		}
 	}
-	return w.sync(files, dirs, whole)
+	return w.sync(files, dirs, embeds)
 }
 
 // named returns the files that cfg names, its own among them, and the directories of
@@ -137,21 +136,21 @@ func named(cfg *config.Config) (files, dirs map[string]bool) {
 	return files, dirs
 }
 
-// sync makes files, dirs and whole those that matter, and their directories the kernel's
+// sync makes files, dirs and embeds those that matter, and their directories the kernel's
 // watches. Directories are watched rather than files, because editors and deployments
 // replace files by renaming; and by their real names, because the kernel has one watch
 // for a directory, whatever it is called. Deployments replace whole directories, too, or
 // the links to them, so the directories above are watched for that.
-func (w *watcher) sync(files, dirs, whole map[string]bool) (fresh bool) {
+func (w *watcher) sync(files, dirs map[string]bool, embeds []string) (fresh bool) {
 	found := newWays()
-	w.dirs, w.whole, w.wanted = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	w.dirs, w.embeds, w.wanted = map[string]bool{}, map[string][]string{}, map[string]bool{}
 	for dir := range dirs {
 		dir = found.follow(dir)
 		w.dirs[dir], w.wanted[dir] = true, true
 	}
-	for dir := range whole {
-		dir = found.follow(dir)
-		w.whole[dir], w.wanted[dir] = true, true
+	for _, path := range embeds {
+		dir := found.follow(filepath.Dir(path))
+		w.embeds[dir], w.wanted[dir] = append(w.embeds[dir], filepath.Base(path)), true
 	}
 	for file := range files {
 		w.wanted[filepath.Dir(found.follow(file))] = true
@@ -253,8 +252,13 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 	if ev.Op == fsnotify.Chmod && !w.wrong {
 		return false
 	}
-	dir := filepath.Dir(ev.Name)
-	return w.files[ev.Name] || w.whole[dir] || w.dirs[dir] && filepath.Ext(ev.Name) == ".go"
+	dir, name := filepath.Split(ev.Name)
+	dir = filepath.Clean(dir)
+	embedded := func(pattern string) bool {
+		matches, _ := path.Match(pattern, name)
+		return matches
+	}
+	return w.files[ev.Name] || w.dirs[dir] && filepath.Ext(name) == ".go" || slices.ContainsFunc(w.embeds[dir], embedded)
 }
 
 // forget ends the watches of a directory that has been replaced, and of all below: the

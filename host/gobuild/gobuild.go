@@ -67,7 +67,7 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 // module cache.
 type Sources struct {
 	Dirs     []string // package directories, in which any Go file may come to matter
-	Embedded []string // directories in which any file may come to be embedded
+	Embedded []string // what may come to be embedded: the last name is a pattern of path.Match
 	Files    []string // to embed, there or not; go.mod and go.sum
 }
 
@@ -111,7 +111,7 @@ func (s *Sources) embed(pkg, pattern string) {
 		dirs, _ := fs.Glob(tree, path.Dir(p))
 		for _, dir := range dirs {
 			if info, err := fs.Stat(tree, dir); err == nil && info.IsDir() {
-				s.Embedded = append(s.Embedded, filepath.Join(pkg, dir))
+				s.Embedded = append(s.Embedded, filepath.Join(pkg, dir, path.Base(p)))
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (s *Sources) embed(pkg, pattern string) {
 	for _, root := range roots {
 		_ = fs.WalkDir(tree, root, func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() {
-				s.Embedded = append(s.Embedded, filepath.Join(pkg, name))
+				s.Embedded = append(s.Embedded, filepath.Join(pkg, name, "*"))
 			}
 			return nil
 		})

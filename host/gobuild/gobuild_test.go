@@ -138,5 +138,5 @@ func TestWhatMayComeToBeEmbeddedIsASource(t *testing.T) {
 	s, err := gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
 	require.NoError(t, err)
 	require.Equal(t, in("../go.mod", "../go.sum", "missing.txt", "tree"), s.Files)
-	require.Equal(t, in(".", "pages", "pages/en", "tree", "tree/.deep", "tree/empty"), s.Embedded)
+	require.Equal(t, in("*.tmpl", "page[s]", "pages/*", "pages/en/*.html", "tree/*", "tree/.deep/*", "tree/empty/*"), s.Embedded)
 }
