@@ -34,9 +34,12 @@ func weigh(profiles []profile) {
 // or are on a cycle with it and known to be heavy.
 func (p *profile) addCallees(profiles []profile) {
 	var light int64
+	p.deep = p.table
 	for _, c := range p.calls {
-		if !profiles[c].heavy {
-			light += profiles[c].weight
+		callee := &profiles[c]
+		p.deep = p.deep || callee.heavy || callee.deep
+		if !callee.heavy {
+			light += callee.weight
 		}
 	}
 	if light > callsMax {

@@ -188,6 +188,59 @@ func TestCallsArePaidFor(t *testing.T) {
 	}
 }
 
+// TestCodeBehindCallsIsPaidForAtTheEndToo: a stack full of calls that come back runs
+// long after what their entries were charged for.
+func TestCodeBehindCallsIsPaidForAtTheEndToo(t *testing.T) {
+	const rounds = 1 << 10
+	behind := cat(thousand, thousand)
+	back := cat([]byte{0x41, 1, 0x04, 0x40, 0x0f, 0x0b}) // return, if 1
+	for name, bodies := range map[string][][]byte{
+		"a function that calls itself":   {cat([]byte{0}, leave, []byte{0x10, 0}, behind, []byte{0x0b})},
+		"recursion through the table":    {cat([]byte{0}, leave, []byte{0x41, 0, 0x11, 0, 0}, behind, []byte{0x0b})},
+		"by a light one and the table":   {cat([]byte{0}, leave, []byte{0x10, 1}, behind, []byte{0x0b}), {0, 0x10, 2, 0x0b}, cat([]byte{0}, []byte{0x41, 0, 0x11, 0, 0}, []byte{0x0b})},
+		"a return within blocks":         {cat([]byte{0}, leave, blocks, []byte{0x10, 0}, behind, back, []byte{0x0b, 0x0b, 0x0b, 0x0b})},
+		"a branch out of the function":   {cat([]byte{0}, leave, []byte{0x10, 0}, behind, []byte{0x41, 1, 0x0d, 0, 0x0b})},
+		"a table of ways out, in a loop": {cat([]byte{0}, leave, []byte{0x03, 0x40, 0x10, 0}, behind, []byte{0x41, 0, 0x0e, 1, 1, 1, 0x0b, 0x0b})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, trapped, used := run(t, nil, fill(t, program{bodies, [3]int64{0, rounds, 0}}.bytes()))
+			require.False(t, trapped)
+			require.GreaterOrEqual(t, used, int64((rounds-1)*2*2000))
+			require.Less(t, used, int64(rounds*2*2300))
+		})
+	}
+}
+
+// TestWhatLongFunctionsReturn: a function that pays at its end leaves what it did.
+func TestWhatLongFunctionsReturn(t *testing.T) {
+	types := section(1, 3, 0x60, 1, 0x7f, 0, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 1, 0x7f, 2, 0x7f, 0x7e)
+	callItself := []byte{0x20, 0, 0x04, 0x40, 0x41, 0, 0x10, 0xff, 0x0b} // if the parameter is not zero; 0xff: the function
+	value := []byte{0x20, 0, 0x41, 10, 0x6a}                             // parameter + 10
+	for name, tc := range map[string]struct {
+		typ           byte
+		drops, values []byte
+		want          []uint64
+	}{
+		"one": {1, []byte{0x1a}, value, []uint64{17}},
+		"two": {2, []byte{0x1a, 0x1a}, cat(value, []byte{0x42, 3}), []uint64{17, 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			self := bytes.Replace(callItself, []byte{0x10, 0xff}, cat([]byte{0x10, 0}, tc.drops), 1)
+			f := func(end ...byte) []byte { return cat([]byte{0}, self, thousand, tc.values, end, []byte{0x0b}) }
+			for _, end := range [][]byte{nil, {0x0f}, {0x0c, 0}, {0x41, 1, 0x0d, 0}, {0x41, 1, 0x0e, 0, 0}} {
+				wasm := module(types, section(3, 1, tc.typ), oneMemory, section(7, 1, 1, 'f', 0, 0), bodies(f(end...)))
+				o := newOracle(t, api.CoreFeaturesV2)
+				s := o.instantiate(wasm, "")
+				require.False(t, s.refused)
+				o.call(s, "f", []uint64{7})
+				got, err := s.rewritten.ExportedFunction("f").Call(t.Context(), 7)
+				require.NoError(t, err)
+				require.Equal(t, tc.want, got)
+			}
+		})
+	}
+}
+
 // TestALoadCountsMoreThanOne runs a chain of loads, each of which has its address from the
 // one before. Out of all caches, each takes as long as a hundred other instructions.
 func TestALoadCountsMoreThanOne(t *testing.T) {

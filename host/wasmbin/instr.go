@@ -12,6 +12,7 @@ const (
 	opBr            = 0x0c
 	opBrIf          = 0x0d
 	opBrTable       = 0x0e
+	opReturn        = 0x0f
 	opCall          = 0x10
 	opCallIndirect  = 0x11
 	opLocalGet      = 0x20
@@ -68,13 +69,15 @@ func next(r *reader) instr {
 	in := instr{start: r.pos}
 	in.op = r.byte()
 	switch op := in.op; {
-	case op <= opNop || op == opElse || op == opEnd || op == 0x0f || op == 0x1a || op == 0x1b || op == 0xd1:
+	case op <= opNop || op == opElse || op == opEnd || op == 0x1a || op == 0x1b || op == 0xd1:
 	case op >= opBlock && op <= opIf:
 		in.value = blockType(r)
 		in.index = uint32(max(in.value, 0)) // type 0 exists in every module that has a function
 		if op == opIf {
 			in.targets = 1
 		}
+	case op == opReturn:
+		in.targets = 1
 	case op == opBr || op == opBrIf:
 		in.targets = 1
 		in.index = r.u32()

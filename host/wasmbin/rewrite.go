@@ -49,7 +49,7 @@ func (m *Module) Rewrite(opt Options) (*Rewritten, error) {
 		return nil, err
 	}
 	opt.piece = cmp.Or(opt.piece, bulkPiece)
-	w := &rewriter{m: m, opt: opt, out: &Rewritten{}}
+	w := &rewriter{m: m, opt: opt, out: &Rewritten{}, blockOf: map[uint32]uint32{}}
 	w.profile()
 	w.own = w.ownFunctions()
 	code := w.code()
@@ -84,7 +84,11 @@ type rewriter struct {
 	hasBulk  bool        // there is a bulk instruction
 	locals   []ValueType // of the function that is scanned
 	filled   int         // elements of all segments so far
-	own      []ownFunction
+
+	blocks  []uint32          // types whose results are those of a block, which has a type behind spore's own
+	blockOf map[uint32]uint32 // by type: its place among them
+
+	own []ownFunction
 }
 
 // ownFunction is one that the rewriter adds behind the module's.
@@ -115,6 +119,7 @@ const (
 	typeYield = iota
 	typeRefill
 	typeBulk
+	ownTypes // how many there are
 )
 
 // ownType returns the index of a type of spore's own in the rewritten module.
@@ -151,11 +156,19 @@ func skeleton(n int) []byte {
 }
 
 func (w *rewriter) types() []byte {
-	b := appendU32(nil, uint32(len(w.m.types)+3))
+	b := appendU32(nil, uint32(len(w.m.types)+ownTypes+len(w.blocks)))
 	b = append(b, w.m.typeBytes...)
-	b = append(b, 0x60, 0, 1, byte(I64))                          // typeYield
-	b = append(b, 0x60, 0, 0)                                     // typeRefill
-	return append(b, 0x60, 3, byte(I32), byte(I32), byte(I32), 0) // typeBulk
+	b = append(b, 0x60, 0, 1, byte(I64))                       // typeYield
+	b = append(b, 0x60, 0, 0)                                  // typeRefill
+	b = append(b, 0x60, 3, byte(I32), byte(I32), byte(I32), 0) // typeBulk
+	for _, t := range w.blocks {
+		results := w.m.types[t].Results
+		b = appendU32(append(b, 0x60, 0), uint32(len(results)))
+		for _, r := range results {
+			b = append(b, byte(r))
+		}
+	}
+	return b
 }
 
 func (w *rewriter) imports() []byte {
@@ -351,7 +364,32 @@ func (w *rewriter) function(b []byte, index int, body body) []byte {
 	if p.heavy {
 		b = w.charge(b, p.weight)
 	}
-	return w.instructions(b, r, p, uint32(locals))
+	if !p.paysAtEnd() {
+		b, _ = w.instructions(b, r, p, uint32(locals))
+		return b
+	}
+	b = w.blockOfResults(append(b, opBlock), w.m.funcs[index])
+	b, length := w.instructions(b, r, p, uint32(locals))
+	return append(w.charge(b, length), opEnd)
+}
+
+// blockOfResults appends the type of a block that leaves what functions of a type
+// return.
+func (w *rewriter) blockOfResults(b []byte, typ uint32) []byte {
+	results := w.m.types[typ].Results
+	switch len(results) {
+	case 0:
+		return append(b, blockEmpty)
+	case 1:
+		return append(b, byte(results[0]))
+	}
+	place, ok := w.blockOf[typ] // a type of its own, without the parameters
+	if !ok {
+		place = uint32(len(w.blocks))
+		w.blockOf[typ] = place
+		w.blocks = append(w.blocks, typ)
+	}
+	return appendS64(b, int64(w.ownType(ownTypes))+int64(place))
 }
 
 // skipLocals reads the groups of a body's locals and returns how many there are.
@@ -368,13 +406,15 @@ func skipLocals(r *reader, groups int) int {
 	return int(locals)
 }
 
-// instructions appends the instructions at r. Most are copied as they are.
-func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32) []byte {
+// instructions appends the instructions at r, and returns what they weigh. Most are
+// copied as they are.
+func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32) (_ []byte, length int64) {
 	f := &flow{r: r, labels: []label{{}}}
 	copied := r.pos
 	walk(r, 0, func(in instr) { // bounded when it was scanned
 		back := f.step(in, w.weight(in, p))
-		if back == 0 && in.op != opCall && !in.isBulk() {
+		leaves := in.op == opReturn && p.paysAtEnd()
+		if back == 0 && in.op != opCall && !in.isBulk() && !leaves {
 			return
 		}
 		b = append(b, r.data[copied:in.start]...)
@@ -388,11 +428,14 @@ func (w *rewriter) instructions(b []byte, r *reader, p *profile, scratch uint32)
 		case in.isBulk():
 			b = w.bulk(b, in, scratch)
 			return
+		case leaves:
+			b = appendU32(append(b, opBr), uint32(len(f.labels)-1))
+			return
 		}
 		b = w.instr(b, r.data, in)
 	})
 	w.keep(r.err)
-	return append(b, r.data[copied:]...)
+	return append(b, r.data[copied:]...), f.position
 }
 
 // takesOperands reports whether a branch to l, a loop, takes operands along.
