@@ -95,13 +95,13 @@ func memoryLoop(bulk ...byte) endless {
 	return endless{body(largest, []byte{0x03, 0x40}, allMemory(bulk), []byte{0x0c, 0, 0x0b})}
 }
 
-// behindCalls calls itself to a depth of 15,000 in global 1. Behind the call is long
-// code, as if each load had its address from the one before.
-func behindCalls() []byte {
+// behindCalls calls itself to a depth of 15,000 in global 1. Behind the call are so many
+// loads, each with an address that comes from the one before.
+func behindCalls(loads int) []byte {
 	enter := cat([]byte{0x23, 1, 0x42, 1, 0x7c, 0x24, 1, 0x23, 1, 0x42}, sleb(15_000), []byte{0x53, 0x04, 0x40})
 	next := cat([]byte{0x23, 0, 0x41}, sleb(1664525), []byte{0x6c, 0x41}, sleb(1013904223), []byte{0x6a})
 	load := []byte{0x23, 0, 0x41, 0xfc, 0xff, 0xff, 0x1f, 0x71, 0x28, 2, 0, 0x6a, 0x24, 0} // global 0 += at global 0 & 64 MiB - 4
-	return body(enter, callFunc(1), []byte{0x0b}, bytes.Repeat(cat(next, load), 8_000))
+	return body(enter, callFunc(1), []byte{0x0b}, bytes.Repeat(cat(next, load), loads))
 }
 
 // endlessCases are hostile functions that no deadline may fail to end, by the
@@ -120,7 +120,7 @@ var endlessCases = map[string]map[string]endless{
 		"mutual recursion":                  {bounded(1), bounded(0)},
 		"a long function, called in a tree": append(tree(60, callFunc)[:60], lengthy),
 		"a long function through the table": append(tree(60, callTable)[:60], lengthy),
-		"long code behind calls":            {body(largest, callFunc(1)), behindCalls()},
+		"long code behind calls":            {body(largest, callFunc(1)), behindCalls(8_000)},
 		"a function of 100,000 short calls": append(tree(60, callFunc)[:60], body(bytes.Repeat(callFunc(61), 100_000)), body(bytes.Repeat([]byte{0x23, 0, 0x24, 0}, 40))),
 	},
 	"G3": {"a cheap host function": {body([]byte{0x03, 0x40, 0x41, 0, 0x41, 0, 0x10, 0, 0x1a, 0x0c, 0, 0x0b})}},
@@ -147,6 +147,20 @@ type atYields struct {
 func (c *atYields) Err() error {
 	c.asked++
 	return c.Context.Err()
+}
+
+// TestG2CallsThatComeBackYield: what is behind calls was paid for when they began. With
+// slices as long as elsewhere there would be 50 yields, and none on the way back.
+func TestG2CallsThatComeBackYield(t *testing.T) {
+	img := prepareModule(t, endless{body(largest, callFunc(1)), behindCalls(50)}.bytes(), settings())
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	defer sb.Close()
+	ctx, end := &atYields{Context: t.Context()}, time.Now().Add(20*time.Second)
+	_, err = sb.Serve(ctx, &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+	require.Equal(t, abi.NoAnswer, function.KindOf(err), "it comes to its end: %v", err)
+	t.Logf("%d yields", ctx.asked)
+	require.Greater(t, ctx.asked, 1500)
 }
 
 // TestG4OneBulkInstructionYields: a single instruction over the largest memory must

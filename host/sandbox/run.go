@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"time"
 
@@ -124,7 +125,8 @@ const briefly = quantum / 5
 // yield is called by the guest every time its fuel is used up: it ends a run that
 // is over its deadline, and a recursion, and lets others run when this one has had
 // its quantum. Calling Go code at all is what lets the collector stop this
-// goroutine. args is the engine's view of its stack.
+// goroutine. args is the engine's view of its stack. The result is the fuel for the next
+// slice, less than zero where the stack is deep (wasmbin.Yield).
 func (r *run) yield(args []uint64) int64 {
 	r.deliver(true)
 	if !r.stack.known {
@@ -137,7 +139,7 @@ func (r *run) yield(args []uint64) int64 {
 	}
 	r.relent(r.img.engine.elapsed())
 	if depth > deepCallStack {
-		return deepSlice
+		return -1 - rand.Int64N(deepSlice)
 	}
 	return FuelSlice
 }

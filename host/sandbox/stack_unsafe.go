@@ -11,13 +11,16 @@ import (
 // doubles it by copying, and a recursion without end would take it to 170 MB. The
 // host sees it at yields only, and a unit of fuel can be 4 bytes of stack
 // (wasmbin/weight.go). So slices are short where it is deep: until it is seen, some
-// 150 KiB are added and one frame, of 512 KiB at most. The deepest that a hostile
-// guest got was 1.8 MiB, and 2.8 with slices that are long everywhere. With the
-// copies that wait for the collector that is up to 5.5 MiB of memory.
+// 64 KiB are added and one frame, of 512 KiB at most. With the copies that wait for the
+// collector that is up to 5.5 MiB of memory.
+//
+// deepCallStack is where the stack is deep, and what is behind calls that come back is
+// no longer trusted to be short (wasmbin/fuel.go). deepSlice is the most fuel there is then, at
+// random: half of it, 8,000 units on average, is how much comes back between two yields.
 const (
 	maxCallStack  = 3 << 19
-	deepCallStack = 256 << 10
-	deepSlice     = FuelSlice / 8
+	deepCallStack = 32 << 10
+	deepSlice     = 1 << 14
 )
 
 // callStack tells how deep an engine's stack is.

@@ -69,7 +69,7 @@ func (w *rewriter) chargeLength(b []byte, length uint32) []byte {
 	b = appendU32(append(b, opGlobalGet), w.fuel())
 	b = appendU32(append(b, opLocalGet), length)
 	b = append(b, opI32Const, bulkShift, opI32ShrU, opI64ExtendI32U, opI64Sub)
-	return w.yieldBelowZero(b)
+	return w.yieldBelowZero(b, opDrop)
 }
 
 // The bulk instructions.
@@ -106,7 +106,7 @@ func (w *rewriter) inPieces(code string, piece []byte, addresses ...byte) []byte
 	}
 	b = append(b, opLoop, blockEmpty)
 	b = append(w.pieceLen(append(b, opLocalGet, bulkLen)), opI32Sub, opLocalSet, bulkLen)
-	b = append(w.callRefill(append(b, piece...)), opLocalGet, bulkLen)
+	b = append(w.callRefill(append(b, piece...)), opDrop, opLocalGet, bulkLen)
 	b = append(w.pieceLen(b), opI32GtU, opBrIf, 0, opEnd, opEnd)
 	b = append(b, opLocalGet, bulkDst, opLocalGet, bulkSrc, opLocalGet, bulkLen)
 	return append(append(b, code...), opEnd)

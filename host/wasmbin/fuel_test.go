@@ -211,6 +211,40 @@ func TestCodeBehindCallsIsPaidForAtTheEndToo(t *testing.T) {
 	}
 }
 
+// TestOnADeepStackCallsThatComeBackYield: functions too short to pay at their end yield
+// there where they have yielded at their entry.
+func TestOnADeepStackCallsThatComeBackYield(t *testing.T) {
+	const rounds, slice = 1 << 10, 100
+	body := cat([]byte{0}, leave, []byte{0x10, 0}, tick, []byte{0x0b}) // tick counts the calls that came back
+	out := fill(t, program{[][]byte{body}, [3]int64{0, rounds, 0}}.bytes())
+	for name, tc := range map[string]struct{ gives, longest int64 }{
+		"deep":     {-slice, 10},
+		"not deep": {slice, rounds},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			rt := wazero.NewRuntime(ctx)
+			defer rt.Close(ctx)
+			var last, longest int64 // in calls
+			_, err := rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().WithFunc(func(_ context.Context, mod api.Module) int64 {
+				back := int64(mod.ExportedGlobal("a").Get())
+				last, longest = back, max(longest, back-last)
+				return tc.gives
+			}).Export(wasmbin.Yield).Instantiate(ctx)
+			require.NoError(t, err)
+			mod, err := rt.Instantiate(ctx, out.Wasm)
+			require.NoError(t, err)
+			fuelOf(mod).Set(slice)
+			_, err = mod.ExportedFunction("run").Call(ctx)
+			require.NoError(t, err)
+			require.Equal(t, uint64(rounds-1), mod.ExportedGlobal("a").Get())
+			longest = max(longest, rounds-last)
+			require.LessOrEqual(t, longest, tc.longest)
+			require.Greater(t, 10*longest, tc.longest)
+		})
+	}
+}
+
 // TestWhatLongFunctionsReturn: a function that pays at its end leaves what it did.
 func TestWhatLongFunctionsReturn(t *testing.T) {
 	types := section(1, 3, 0x60, 1, 0x7f, 0, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 1, 0x7f, 2, 0x7f, 0x7e)

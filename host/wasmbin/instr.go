@@ -15,6 +15,8 @@ const (
 	opReturn        = 0x0f
 	opCall          = 0x10
 	opCallIndirect  = 0x11
+	opDrop          = 0x1a
+	opSelect        = 0x1b
 	opLocalGet      = 0x20
 	opLocalSet      = 0x21
 	opLocalTee      = 0x22
@@ -24,8 +26,10 @@ const (
 	opMemorySize    = 0x3f
 	opI32Const      = 0x41
 	opI64Const      = 0x42
+	opI32Eqz        = 0x45
 	opI32GtU        = 0x4b
 	opI32LeU        = 0x4d
+	opI64LtS        = 0x53
 	opI64GtU        = 0x56
 	opI64GeS        = 0x59
 	opI32Add        = 0x6a
@@ -69,7 +73,7 @@ func next(r *reader) instr {
 	in := instr{start: r.pos}
 	in.op = r.byte()
 	switch op := in.op; {
-	case op <= opNop || op == opElse || op == opEnd || op == 0x1a || op == 0x1b || op == 0xd1:
+	case op <= opNop || op == opElse || op == opEnd || op == opDrop || op == opSelect || op == 0xd1:
 	case op >= opBlock && op <= opIf:
 		in.value = blockType(r)
 		in.index = uint32(max(in.value, 0)) // type 0 exists in every module that has a function

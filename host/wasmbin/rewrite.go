@@ -12,7 +12,7 @@ const privatePrefix = "spore:"
 // Names in a rewritten module.
 const (
 	YieldModule = "spore:host"  // import module of Yield
-	Yield       = "yield"       // () -> i64: called when the fuel is below zero, returns new fuel
+	Yield       = "yield"       // () -> i64: called when the fuel is below zero, returns new fuel; less than zero where the stack is deep (fuel.go)
 	StartExport = "spore:start" // the module's start function, when it has one
 	// GlobalExport and a number from zero name the mutable globals, fuel included.
 	GlobalExport = privatePrefix + "g"
@@ -159,7 +159,7 @@ func (w *rewriter) types() []byte {
 	b := appendU32(nil, uint32(len(w.m.types)+ownTypes+len(w.blocks)))
 	b = append(b, w.m.typeBytes...)
 	b = append(b, 0x60, 0, 1, byte(I64))                       // typeYield
-	b = append(b, 0x60, 0, 0)                                  // typeRefill
+	b = append(b, 0x60, 0, 1, byte(I32))                       // typeRefill
 	b = append(b, 0x60, 3, byte(I32), byte(I32), byte(I32), 0) // typeBulk
 	for _, t := range w.blocks {
 		results := w.m.types[t].Results
@@ -362,7 +362,7 @@ func (w *rewriter) function(b []byte, index int, body body) []byte {
 		b = append(b, r.data[:r.pos]...)
 	}
 	if p.heavy {
-		b = w.charge(b, p.weight)
+		b = w.chargeEntry(b, index, p)
 	}
 	if !p.paysAtEnd() {
 		b, _ = w.instructions(b, r, p, uint32(locals))
