@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -49,4 +52,50 @@ func TestS6AHostLeavesNoCoreDump(t *testing.T) {
 	limits, err := os.ReadFile(filepath.Join("/proc", strings.TrimPrefix(strings.TrimSpace(string(holder)), "process "), "limits"))
 	require.NoError(t, err)
 	require.Regexp(t, `Max core file size +1 +1 +bytes`, string(limits))
+}
+
+// TestX2FunctionsFindNoMoreThanTheHostsMemory: fifty requests that each take all they may
+// are more than many a machine has.
+func TestX2FunctionsFindNoMoreThanTheHostsMemory(t *testing.T) {
+	const budget, host = 300, 128 // MiB; the second is for the process itself, its code and idle instances
+	dir := newDir(t, "")
+	writeConfig(t, dir, fmt.Sprintf("memory = \"%dMiB\"\n", budget)+probe)
+	h := startProcess(t, dir)
+	require.Equal(t, 200, h.get("/count").status)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	var saw attackResult
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		saw = h.attack(ctx, attack{"X2 memory", "GET", []string{"/grow"}, 0, 50, []int{502}})
+	}()
+	most := 0
+	for attacked := true; attacked; {
+		select {
+		case <-done:
+			attacked = false
+		case <-time.After(5 * time.Millisecond):
+		}
+		most = max(most, residentKiB(t, h.process.Pid))
+	}
+	t.Logf("%d MiB at most; %d requests answered %v", most>>10, saw.Answers, saw.Statuses)
+	require.Zero(t, saw.Failures)
+	require.Contains(t, saw.Statuses, 503)
+	require.Subset(t, []int{429, 502, 503, 504}, saw.Statuses)
+	require.Less(t, most, (budget+host)<<10)
+	h.requireSameProcess(t)
+	require.Equal(t, 200, h.get("/count").status, "all of it came back")
+}
+
+// residentKiB is what memory a process has that is in no file.
+func residentKiB(t *testing.T, pid int) (kib int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, line, ok := strings.Cut(string(status), "RssAnon:")
+	require.True(t, ok)
+	_, err = fmt.Sscan(line, &kib)
+	require.NoError(t, err)
+	return kib
 }

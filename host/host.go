@@ -70,6 +70,15 @@ var guestCores = sync.OnceValue(func() int {
 	return n
 })
 
+// memoryForGuests is how many bytes all sandboxes together may use: what functions.toml
+// says, or three quarters of what there is.
+func memoryForGuests(cfg *config.Config) int64 {
+	if cfg.Host.Memory != 0 {
+		return cfg.Host.Memory
+	}
+	return machineMemory() / 4 * 3
+}
+
 // newHost builds a host from the settings that need a restart to change.
 func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() time.Time) (*host, error) {
 	derived := filepath.Join(cfg.Host.Data, "derived")
@@ -80,7 +89,7 @@ func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() 
 	if err != nil {
 		return nil, err
 	}
-	engine, err := sandbox.Open(sandbox.Options{Cores: guestCores(), Directory: derived, Compiler: compile, Idle: idleTime, Now: now})
+	engine, err := sandbox.Open(sandbox.Options{Cores: guestCores(), Directory: derived, Compiler: compile, Idle: idleTime, Memory: memoryForGuests(cfg), Now: now})
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,7 @@ func TestFullFile(t *testing.T) {
 		UserAgent:   "example.org contact@example.org",
 		Log:         "json",
 		Concurrency: 32,
+		Memory:      3 << 30,
 		NATS:        "nats://a.example:4222, tls://user:pw@b.example",
 	}, cfg.Host)
 	require.Equal(t, Secrets{File: "/etc/spore/secrets.toml"}, cfg.Secrets)

@@ -16,6 +16,7 @@ type Host struct {
 	UserAgent   string // of outbound calls
 	Log         string // "auto", "text" or "json"
 	Concurrency int    // sandboxes at once, all functions together
+	Memory      int64  // bytes that all of them may use together; 0: what suits the machine
 	NATS        string // URL of a NATS cluster that keeps state; empty: the data directory does
 }
 
@@ -27,9 +28,14 @@ type Secrets struct {
 	Directory string // absolute path of a directory with one file per secret
 }
 
-// defaultConcurrency suits a small machine: 256 sandboxes of the default 64 MiB
-// are 16 GiB only if every one of them uses all it may.
-const defaultConcurrency = 256
+const (
+	// defaultConcurrency suits a small machine: 256 sandboxes that have just been restored
+	// need 1 GiB at most.
+	defaultConcurrency = 256
+
+	lowestHostMemory  = 16 << 20
+	highestHostMemory = 16 << 40
+)
 
 const maxUserAgent = 200
 
@@ -42,6 +48,7 @@ func readHost(t *table, base string) Host {
 		Concurrency: int(t.number("concurrency", defaultConcurrency, 1, 100_000)),
 		NATS:        t.str("nats", ""),
 	}
+	h.Memory, _ = t.size("memory", "16MiB to 16TiB", lowestHostMemory, highestHostMemory)
 	t.done("queue", "console")
 	if h.NATS != "" && !isNATS(h.NATS) {
 		t.problem("nats", "is not the URL of a NATS server", `write it like "nats://10.0.0.1:4222"; several are separated by commas`)

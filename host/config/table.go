@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -85,6 +87,53 @@ func (t *table) duration(key string, def time.Duration) (d time.Duration, ok boo
 		return d, true
 	}
 	return def, false
+}
+
+// size reads the size at key, which is to be within bounds, also given in words. It
+// is not ok when nothing is there that can be used.
+func (t *table) size(key, bounds string, lowest, highest int64) (bytes int64, ok bool) {
+	v, ok := get[string](t, key, `a size in quotes like "64MiB"`)
+	if !ok {
+		return 0, false
+	}
+	n, ok := parseSize(v)
+	switch {
+	case !ok:
+		t.problem(key, fmt.Sprintf("%q is not a size", clip(v)), `write it like "64MiB" or "64MB"`)
+	case n < lowest || n > highest:
+		t.problem(key, "is "+v, "use "+bounds)
+	default:
+		return n, true
+	}
+	return 0, false
+}
+
+// parseSize reads a whole number with a unit. A number too large for an int64
+// comes back as the largest one.
+func parseSize(s string) (bytes int64, ok bool) {
+	digits := strings.TrimRight(s, "kKMGiB")
+	unit := int64(0)
+	switch s[len(digits):] {
+	case "KiB":
+		unit = 1 << 10
+	case "MiB":
+		unit = 1 << 20
+	case "GiB":
+		unit = 1 << 30
+	case "kB", "KB":
+		unit = 1e3
+	case "MB":
+		unit = 1e6
+	case "GB":
+		unit = 1e9
+	default:
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil {
+		return math.MaxInt64, strings.Trim(digits, "0123456789") == "" && digits != ""
+	}
+	return int64(n) * unit, true
 }
 
 // list calls each with the key and value of every string in the list at key.

@@ -74,6 +74,54 @@ var fillAllMemory = raw(cat([]byte{0x03, 0x40, // loop
 	0x3f, 0, 0x41, 16, 0x74, 0x41}, sleb(1<<16), []byte{0x6b, 0x41, 1, 0x41}, sleb(1<<16), []byte{0xfc, 0x0b, 0, // memory.fill
 	0x0c, 1, 0x0b, 0x0b})...) // br 1; end; end
 
+// TestX2AllSandboxesTogetherHaveABudget: what one leaves of it is what the next may open
+// and grow by, and all of it comes back.
+func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
+	const budget, limit = 48 << 20, 32 << 20
+	e := openEngine(t, sandbox.Options{Memory: budget})
+	prepareHere := func(wasm []byte, s sandbox.Settings) *sandbox.Image {
+		img, err := e.Prepare(t.Context(), wasm, s)
+		require.NoError(t, err)
+		t.Cleanup(img.Close)
+		return img
+	}
+	s := capable()
+	s.MemoryMax = limit
+	bomb := prepareHere(handmade{serve: []step{take(anyResult), fillAllMemory, raw(0x00)}}.bytes(), s)
+	small := prepareHere(testmodule.Build(t, "testdata/probe"), settings())
+	explode := func() error {
+		_, _, err := ask(t, bomb, abi.Event{}, 20*time.Second)
+		return err
+	}
+	fill := func() (open []*sandbox.Sandbox) {
+		for {
+			sb, err := small.Open(t.Context())
+			if err != nil {
+				require.Equal(t, abi.Overloaded, function.KindOf(err))
+				require.ErrorContains(t, err, "raise memory under [host]")
+				return open
+			}
+			open = append(open, sb)
+		}
+	}
+	require.Equal(t, abi.OutOfMemory, function.KindOf(explode()), "its own limit comes first")
+	open := fill()
+	require.Greater(t, len(open), 2)
+	open[0].Close()
+	err := explode()
+	require.Equal(t, abi.Overloaded, function.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "raise memory under [host]")
+	for _, sb := range open[1:] {
+		sb.Close()
+	}
+	require.Equal(t, abi.OutOfMemory, function.KindOf(explode()))
+	again := fill()
+	require.Len(t, again, len(open))
+	for _, sb := range again {
+		sb.Close()
+	}
+}
+
 // TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once
 // allocate until they are refused.
 func TestG6MemoryIsBoundedByTheLimitTimesTheGuests(t *testing.T) {

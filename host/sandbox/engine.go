@@ -41,6 +41,9 @@ type Options struct {
 	// Cores is how many guests may run at the same time; those that wait in a host
 	// function do not count. Zero means one for each processor Go uses.
 	Cores int
+	// Memory is how many bytes the memories of all sandboxes in use may have together;
+	// zero sets no bound.
+	Memory int64
 	// Restore is how instances are put back at their snapshot.
 	Restore Method
 	// Now is the wall clock that guests see; nil means time.Now. Deadlines do
@@ -62,6 +65,7 @@ type Engine struct {
 	tracking tracking
 	start    time.Time // zero point of all clocks but the wall's
 	cores    *cores
+	budget   *budget
 	threads  sync.Map // of *faultCount, by threadID: those that have executed a guest
 
 	compiling chan struct{} // holds one token for each module that is being compiled
@@ -96,7 +100,7 @@ func Open(opt Options) (*Engine, error) {
 	if opt.Cores == 0 {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{opt: opt, start: time.Now(),
+	e := &Engine{opt: opt, start: time.Now(), budget: newBudget(opt.Memory),
 		compiling: make(chan struct{}, maxCompiling), programs: map[string]*program{}, images: map[*Image]struct{}{}}
 	e.cores = newCores(opt.Cores, e.elapsed)
 	var err error

@@ -39,7 +39,7 @@ func (res *resident) instantiate(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "make sandbox", Err: err}
 	}
-	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax)}
+	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax), budget: res.img.engine.budget, free: s.Size}
 	ctx = experimental.WithMemoryAllocator(ctx, memory)
 	mod, err := res.program.runtime.InstantiateModule(ctx, res.program.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {

@@ -6,9 +6,13 @@ import "github.com/tetratelabs/wazero/experimental"
 // LinearMemory over a mapping that never moves.
 type linearMemory struct {
 	mapping
-	limit uint64 // bytes
+	limit  uint64 // bytes
+	budget *budget
+	free   uint64 // bytes that need not be taken from the budget
+	grown  uint64 // bytes that were
 
-	refused bool      // the guest asked for more than limit
+	refused bool      // the guest asked for more than there is for it
+	crowded bool      // that is because others have the rest
 	changed []stretch // what is no longer the snapshot's, as far as known: whole pages
 	pages   int       // how many these are
 }
@@ -27,15 +31,35 @@ func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return 
 
 // Reallocate implements experimental.LinearMemory. Nil makes memory.grow fail.
 func (m *linearMemory) Reallocate(size uint64) []byte {
-	if size > m.limit {
+	if size > m.limit || !m.afford(size) {
 		m.refused = true
 		return nil
 	}
 	return m.bytes()[:size:size]
 }
 
+// afford takes what a memory of that size needs more from the budget.
+func (m *linearMemory) afford(size uint64) bool {
+	more := size - min(size, m.free+m.grown)
+	if more == 0 {
+		return true
+	}
+	if !m.budget.take(more) {
+		m.crowded = true
+		return false
+	}
+	m.grown += more
+	return true
+}
+
 // Free implements experimental.LinearMemory.
-func (m *linearMemory) Free() { m.unmap() }
+func (m *linearMemory) Free() {
+	m.unmap()
+	if m.grown > 0 {
+		m.budget.give(m.grown)
+		m.grown = 0
+	}
+}
 
 // maxChanged bounds the pages that are copied back in place. An instance that
 // changed more is dropped, because every later restore would copy them again.

@@ -220,6 +220,8 @@ func (r *run) classify(err error) error {
 		kind, cause = abi.Trapped, errRecursion
 	case errors.Is(err, errOutput):
 		kind, cause = abi.TooLarge, errOutput
+	case r.inst.memory.crowded:
+		kind, cause = abi.Overloaded, errNoMemory
 	case r.inst.memory.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):

@@ -31,9 +31,13 @@ func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !img.engine.budget.take(res.snapshot.Size) {
+		res.release()
+		return nil, &function.Error{Kind: abi.Overloaded, Op: "open sandbox " + img.settings.Name, Err: errNoMemory}
+	}
 	sb, err := res.open(ctx, since)
 	if err != nil {
-		res.release()
+		res.giveBack()
 		return nil, err
 	}
 	return sb, nil
@@ -213,6 +217,12 @@ func (sb *Sandbox) Close() {
 		res.used.Store(sb.run.ended)
 	}
 	sb.recycle()
+	res.giveBack()
+}
+
+// giveBack ends the use that a sandbox had of the resident and of the budget.
+func (res *resident) giveBack() {
+	res.img.engine.budget.give(res.snapshot.Size)
 	res.release()
 }
 

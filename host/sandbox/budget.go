@@ -1,0 +1,36 @@
+package sandbox
+
+import (
+	"errors"
+	"math"
+	"sync/atomic"
+)
+
+// budget is the memory that all sandboxes in use may have together, in bytes. A sandbox
+// takes what its snapshot has from Open to Close, and what its guest grows by until its
+// instance is closed. What idle instances keep is not in it: their changed pages,
+// maxChanged at most.
+type budget struct {
+	limit int64
+	used  atomic.Int64
+}
+
+var errNoMemory = errors.New("the memory for all sandboxes is in use; raise memory under [host] in functions.toml, or lower the concurrency of what uses it")
+
+func newBudget(limit int64) *budget {
+	if limit == 0 {
+		limit = math.MaxInt64
+	}
+	return &budget{limit: limit}
+}
+
+// take reports whether n more bytes may be used.
+func (b *budget) take(n uint64) bool {
+	if b.used.Add(int64(n)) <= b.limit {
+		return true
+	}
+	b.give(n)
+	return false
+}
+
+func (b *budget) give(n uint64) { b.used.Add(-int64(n)) }
