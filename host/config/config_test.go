@@ -187,12 +187,13 @@ func TestDeepNestingIsSurvived(t *testing.T) {
 		"b = 1\n" + strings.Repeat("a.", 500_000) + "a = 1\n",
 		"a = " + strings.Repeat("{a=", 300_000),
 		"a = [" + strings.Repeat("{a.a=[", 150_000),
+		"a = " + strings.Repeat("{"+strings.Repeat("a.", 30)+"a = ", 30) + "1" + strings.Repeat("}", 30),
 		"a = " + strings.Repeat("[", 100_000),
 		"a = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 		"function = " + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000),
 	} {
 		_, err := parseAlone("f.toml", []byte(doc))
-		require.Error(t, err)
+		require.ErrorContains(t, err, "goes more than 32 tables or lists deep")
 	}
 }
 

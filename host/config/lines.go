@@ -121,7 +121,8 @@ func (s *locator) header(list bool) string {
 
 // assignment reads one key = value inside the table at path.
 func (s *locator) assignment(path string) {
-	for _, part := range s.key() {
+	parts := s.key()
+	for _, part := range parts {
 		path = join(path, part)
 		s.note(path)
 	}
@@ -129,7 +130,9 @@ func (s *locator) assignment(path string) {
 		s.advance(1) // no TOML; go on, and end
 		return
 	}
+	s.depth += len(parts) - 1 // each is a table in the one before
 	s.value(path)
+	s.depth -= len(parts) - 1
 }
 
 // key reads a key of one or more parts and the space behind it.
@@ -139,7 +142,7 @@ func (s *locator) key() []string {
 		s.skipSpace()
 		parts = append(parts, s.keyPart())
 		s.skipSpace()
-		if !s.cut(".") || !s.goDeeper(len(parts)+1) {
+		if !s.cut(".") || !s.goDeeper(s.depth+len(parts)+1) {
 			return parts
 		}
 	}
