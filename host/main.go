@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	log.SetOutput(io.Discard) // what net/http says by itself of upstreams: they choose the words, and no secret is looked for in them
+	log.SetOutput(io.Discard) // what libraries say by themselves, net/http of upstreams: those choose the words, and no secret is looked for in them
 	cmd := newRoot()
 	err := cmd.ExecuteContext(context.Background())
 	if err != nil {

@@ -109,7 +109,7 @@ func (o *output) reported(r *run, e *abi.Error) {
 func clip(text string) string { return text[:min(len(text), maxSaidBytes)] }
 
 // LogSize is the bytes that a record counts where a budget bounds what is logged: what it
-// takes there, or half of it at least.
+// takes there, or a quarter of it at least.
 func LogSize(rec *abi.LogRecord) int {
 	size := recordBytes + written(rec.Message)
 	for _, a := range rec.Attrs {

@@ -134,16 +134,19 @@ func (w *waking) run(ctx context.Context, img *Image) {
 	defer close(w.done)
 	defer w.cancel()
 	res, err := img.tryLoad(ctx)
+	w.err = err
 	img.mu.Lock()
-	img.waking, w.err = nil, err
-	unwanted := img.closed.Load()
-	if err == nil && !unwanted {
+	unwanted := res != nil && img.closed.Load()
+	if res != nil && !unwanted {
 		img.keep(res)
 	}
 	img.mu.Unlock()
-	if err == nil && unwanted {
+	if unwanted {
 		res.release()
 	}
+	img.mu.Lock()
+	defer img.mu.Unlock()
+	img.waking = nil // last: Close waits for all of this
 }
 
 // tryLoad makes an error of a panic, which would end the host.
