@@ -149,8 +149,8 @@ func (c *atYields) Err() error {
 	return c.Context.Err()
 }
 
-// TestG2CallsThatComeBackYield: what is behind calls was paid for when they began. With
-// slices as long as elsewhere there would be 50 yields, and none on the way back.
+// TestG2CallsThatComeBackYield: what is behind calls was paid for when they began. There
+// are 290 yields on the way down, and would be none on the way back.
 func TestG2CallsThatComeBackYield(t *testing.T) {
 	img := prepareModule(t, endless{body(largest, callFunc(1)), behindCalls(50)}.bytes(), settings())
 	sb, err := img.Open(t.Context())
@@ -160,7 +160,7 @@ func TestG2CallsThatComeBackYield(t *testing.T) {
 	_, err = sb.Serve(ctx, &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
 	require.Equal(t, abi.NoAnswer, function.KindOf(err), "it comes to its end: %v", err)
 	t.Logf("%d yields", ctx.asked)
-	require.Greater(t, ctx.asked, 1500)
+	require.Greater(t, ctx.asked, 500)
 }
 
 // TestG4OneBulkInstructionYields: a single instruction over the largest memory must

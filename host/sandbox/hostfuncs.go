@@ -57,7 +57,7 @@ func instantiateHostModules(ctx context.Context, rt wazero.Runtime) error {
 	// What a yield takes is the guest's own time: the price of being stoppable.
 	yield := api.GoFunc(func(ctx context.Context, stack []uint64) { stack[0] = uint64(ctx.(*run).yield(stack)) })
 	b := rt.NewHostModuleBuilder(wasmbin.YieldModule)
-	b.NewFunctionBuilder().WithGoFunction(yield, nil, types[api.ValueType]("I")).Export(wasmbin.Yield)
+	b.NewFunctionBuilder().WithGoFunction(yield, types[api.ValueType]("i"), types[api.ValueType]("I")).Export(wasmbin.Yield)
 	if _, err := b.Instantiate(ctx); err != nil {
 		return fmt.Errorf("instantiate host module %s: %w", wasmbin.YieldModule, err)
 	}

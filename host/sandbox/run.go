@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"time"
 
@@ -125,8 +124,8 @@ const briefly = quantum / 5
 // yield is called by the guest every time its fuel is used up: it ends a run that
 // is over its deadline, and a recursion, and lets others run when this one has had
 // its quantum. Calling Go code at all is what lets the collector stop this
-// goroutine. args is the engine's view of its stack. The result is the fuel for the next
-// slice, less than zero where the stack is deep (wasmbin.Yield).
+// goroutine. args is the engine's view of its stack, which begins with the parameter
+// (wasmbin.Yield).
 func (r *run) yield(args []uint64) int64 {
 	r.deliver(true)
 	if !r.stack.known {
@@ -137,11 +136,9 @@ func (r *run) yield(args []uint64) int64 {
 	if depth > maxCallStack {
 		panic(errRecursion)
 	}
+	slice := r.stack.slice(depth, uint32(args[0]) != 0) // the engine leaves the upper half as it was
 	r.relent(r.img.engine.elapsed())
-	if depth > deepCallStack {
-		return -1 - rand.Int64N(deepSlice)
-	}
-	return FuelSlice
+	return slice
 }
 
 // relent ends a run that is over its deadline, and lets others run when this one has

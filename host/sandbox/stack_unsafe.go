@@ -11,22 +11,46 @@ import (
 // doubles it by copying, and a recursion without end would take it to 170 MB. The
 // host sees it at yields only, and a unit of fuel can be 4 bytes of stack
 // (wasmbin/weight.go). So slices are short where it is deep: until it is seen, some
-// 64 KiB are added and one frame, of 512 KiB at most. With the copies that wait for the
-// collector that is up to 5.5 MiB of memory.
+// 150 KiB are added and two frames, of 512 KiB each at most. With the copies that wait for
+// the collector that is 5 MiB of memory in the tests of G8.
 //
-// deepCallStack is where the stack is deep, and what is behind calls that come back is
-// no longer trusted to be short (wasmbin/fuel.go). deepSlice is the most fuel there is then, at
-// random: half of it, 8,000 units on average, is how much comes back between two yields.
+// deepCallStack is where the stack is deep, and how much of it there may be without a call
+// that yields when it comes back: what is behind such calls was paid for long before. 32
+// KiB are 800 calls at most, and more than honest guests were seen to have at yields.
 const (
 	maxCallStack  = 3 << 19
 	deepCallStack = 32 << 10
-	deepSlice     = 1 << 14
+	deepSlice     = FuelSlice / 8
 )
 
 // callStack tells how deep an engine's stack is.
 type callStack struct {
 	known bool
 	top   reflect.Value // the engine's own field, which changes as the stack grows
+	marks []int         // how deep calls are that yield when they come back; the outermost first
+}
+
+// slice returns the answer to a yield (wasmbin.Yield) on a stack so deep.
+func (s *callStack) slice(depth int, atEntry bool) int64 {
+	last := len(s.marks)
+	for last > 0 && s.marks[last-1] >= depth {
+		last-- // it has come back
+	}
+	s.marks = s.marks[:last]
+	unmarked := depth
+	if last > 0 {
+		unmarked -= s.marks[last-1]
+	}
+	switch {
+	case depth <= deepCallStack:
+		return FuelSlice
+	case atEntry:
+		s.marks = append(s.marks, depth)
+		return -deepSlice
+	case unmarked > deepCallStack:
+		return 0 // the next entry is to be marked
+	}
+	return deepSlice
 }
 
 // callStackOf looks into fn for the address its stack begins at. The engine does
@@ -35,7 +59,7 @@ type callStack struct {
 // such field, as in the interpreter that stands in for a compiler on other
 // processors, the engine bounds calls itself.
 func callStackOf(fn api.Function) callStack {
-	return callStack{true, reflect.ValueOf(fn).Elem().FieldByName("stackTop")}
+	return callStack{known: true, top: reflect.ValueOf(fn).Elem().FieldByName("stackTop")}
 }
 
 // used returns the bytes between the beginning of the stack and args, which the

@@ -13,7 +13,7 @@ package wasmbin
 //	    loop
 //	      n -= bulkPiece
 //	      memory.fill (dst + n) value bulkPiece
-//	      call refill
+//	      refill(0)
 //	      br_if 0 (n > bulkPiece)
 //	    end
 //	  end
@@ -69,7 +69,7 @@ func (w *rewriter) chargeLength(b []byte, length uint32) []byte {
 	b = appendU32(append(b, opGlobalGet), w.fuel())
 	b = appendU32(append(b, opLocalGet), length)
 	b = append(b, opI32Const, bulkShift, opI32ShrU, opI64ExtendI32U, opI64Sub)
-	return w.yieldBelowZero(b, opDrop)
+	return w.yieldBelowZero(b, 0, opDrop)
 }
 
 // The bulk instructions.
@@ -106,7 +106,7 @@ func (w *rewriter) inPieces(code string, piece []byte, addresses ...byte) []byte
 	}
 	b = append(b, opLoop, blockEmpty)
 	b = append(w.pieceLen(append(b, opLocalGet, bulkLen)), opI32Sub, opLocalSet, bulkLen)
-	b = append(w.callRefill(append(b, piece...)), opDrop, opLocalGet, bulkLen)
+	b = append(w.callRefill(append(b, piece...), 0), opDrop, opLocalGet, bulkLen)
 	b = append(w.pieceLen(b), opI32GtU, opBrIf, 0, opEnd, opEnd)
 	b = append(b, opLocalGet, bulkDst, opLocalGet, bulkSrc, opLocalGet, bulkLen)
 	return append(append(b, code...), opEnd)

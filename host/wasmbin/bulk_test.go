@@ -37,7 +37,7 @@ func newBulkInstance(t *testing.T, piece uint32) *bulkInstance {
 	b := &bulkInstance{t: t, piece: piece}
 	rt := wazero.NewRuntime(ctx)
 	t.Cleanup(func() { require.NoError(t, rt.Close(context.Background())) })
-	yield := func(context.Context) int64 { b.yields++; return fullTank }
+	yield := func(context.Context, int32) int64 { b.yields++; return fullTank }
 	_, err := rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().WithFunc(yield).Export(wasmbin.Yield).Instantiate(ctx)
 	require.NoError(t, err)
 	m, err := wasmbin.Parse(bulkModule())

@@ -51,7 +51,7 @@ func start(b *testing.B, wasm []byte, data []wasmbin.Segment, fuel uint64) *serv
 		stack[0] = fuel
 	})
 	_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
-		WithGoModuleFunction(yield, nil, []api.ValueType{api.ValueTypeI64}).Export(wasmbin.Yield).Instantiate(ctx)
+		WithGoModuleFunction(yield, []api.ValueType{api.ValueTypeI32}, []api.ValueType{api.ValueTypeI64}).Export(wasmbin.Yield).Instantiate(ctx)
 	require.NoError(b, err)
 	config := wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().
 		WithEnv("GOGC", "off").WithEnv("GOMEMLIMIT", "40000000")

@@ -65,7 +65,7 @@ func run(t *testing.T, wasm []byte, out *wasmbin.Rewritten) (globals [3]int64, t
 	rt := wazero.NewRuntime(ctx)
 	defer rt.Close(ctx)
 	_, err := rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
-		WithFunc(func(context.Context) int64 { panic("the tank was full") }).Export(wasmbin.Yield).Instantiate(ctx)
+		WithFunc(func(context.Context, int32) int64 { panic("the tank was full") }).Export(wasmbin.Yield).Instantiate(ctx)
 	require.NoError(t, err)
 	if out != nil {
 		wasm = out.Wasm
@@ -211,25 +211,28 @@ func TestCodeBehindCallsIsPaidForAtTheEndToo(t *testing.T) {
 	}
 }
 
-// TestOnADeepStackCallsThatComeBackYield: functions too short to pay at their end yield
-// there where they have yielded at their entry.
-func TestOnADeepStackCallsThatComeBackYield(t *testing.T) {
+// TestCallsThatComeBackYieldWhereThatIsWanted: functions too short to pay at their end
+// yield there where they have yielded at their entry.
+func TestCallsThatComeBackYieldWhereThatIsWanted(t *testing.T) {
 	const rounds, slice = 1 << 10, 100
 	body := cat([]byte{0}, leave, []byte{0x10, 0}, tick, []byte{0x0b}) // tick counts the calls that came back
 	out := fill(t, program{[][]byte{body}, [3]int64{0, rounds, 0}}.bytes())
-	for name, tc := range map[string]struct{ gives, longest int64 }{
-		"deep":     {-slice, 10},
-		"not deep": {slice, rounds},
+	for name, tc := range map[string]struct{ atEntry, longest int64 }{
+		"wanted":     {-slice, 10},
+		"not wanted": {slice, rounds},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
 			rt := wazero.NewRuntime(ctx)
 			defer rt.Close(ctx)
 			var last, longest int64 // in calls
-			_, err := rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().WithFunc(func(_ context.Context, mod api.Module) int64 {
+			_, err := rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().WithFunc(func(_ context.Context, mod api.Module, atEntry int32) int64 {
 				back := int64(mod.ExportedGlobal("a").Get())
 				last, longest = back, max(longest, back-last)
-				return tc.gives
+				if atEntry != 0 {
+					return tc.atEntry
+				}
+				return slice
 			}).Export(wasmbin.Yield).Instantiate(ctx)
 			require.NoError(t, err)
 			mod, err := rt.Instantiate(ctx, out.Wasm)

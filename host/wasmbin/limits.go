@@ -46,7 +46,7 @@ const (
 	// maxGrowth is how many times as long as it was a module's code may be when it is
 	// rewritten, growthSlack aside. A bulk instruction of 3 bytes takes 60 with what charges
 	// and divides it: 4 MiB of them made 58, and 360 MiB of memory on the way. Go's code
-	// grows by 5 %, a small module that does nothing but memory.copy four times.
+	// grows by 8 %, a small module that does nothing but memory.copy four times.
 	maxGrowth   = 4
 	growthSlack = 1 << 20
 

@@ -11,8 +11,11 @@ const privatePrefix = "spore:"
 
 // Names in a rewritten module.
 const (
-	YieldModule = "spore:host"  // import module of Yield
-	Yield       = "yield"       // () -> i64: called when the fuel is below zero, returns new fuel; less than zero where the stack is deep (fuel.go)
+	YieldModule = "spore:host" // import module of Yield
+	// Yield, (i32) -> i64, is called when the fuel is below zero, and returns new fuel. The
+	// parameter is 1 at the entry of a function that can yield when it comes back, which is
+	// wanted when the result is less than zero; then that, without its sign, is the fuel.
+	Yield       = "yield"
 	StartExport = "spore:start" // the module's start function, when it has one
 	// GlobalExport and a number from zero name the mutable globals, fuel included.
 	GlobalExport = privatePrefix + "g"
@@ -158,8 +161,8 @@ func skeleton(n int) []byte {
 func (w *rewriter) types() []byte {
 	b := appendU32(nil, uint32(len(w.m.types)+ownTypes+len(w.blocks)))
 	b = append(b, w.m.typeBytes...)
-	b = append(b, 0x60, 0, 1, byte(I64))                       // typeYield
-	b = append(b, 0x60, 0, 1, byte(I32))                       // typeRefill
+	b = append(b, 0x60, 1, byte(I32), 1, byte(I64))            // typeYield
+	b = append(b, 0x60, 1, byte(I32), 1, byte(I32))            // typeRefill
 	b = append(b, 0x60, 3, byte(I32), byte(I32), byte(I32), 0) // typeBulk
 	for _, t := range w.blocks {
 		results := w.m.types[t].Results
@@ -338,7 +341,7 @@ func (w *rewriter) code() []byte {
 		scratch = w.function(scratch[:0], i, body)
 		b = append(appendU32(b, uint32(len(scratch))), scratch...)
 		if len(b) > most {
-			w.keep(&Error{body.base, "the code grows to over " + strconv.Itoa(maxGrowth) + " times its length by the instructions that charge and divide its own; it has too many branches back, or bulk instructions"})
+			w.keep(&Error{body.base, "the code grows to over " + strconv.Itoa(maxGrowth) + " times its length by the instructions that charge and divide its own; it has too many branches back, bulk instructions, or short functions of many parameters"})
 		}
 	}
 	for _, f := range w.own {

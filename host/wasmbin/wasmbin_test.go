@@ -140,7 +140,7 @@ func TestRewriteOfAHandmadeModule(t *testing.T) {
 	defer rt.Close(ctx)
 	yields := 0
 	_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
-		WithFunc(func(context.Context) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
+		WithFunc(func(context.Context, int32) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
 	require.NoError(t, err)
 	mod, err := rt.Instantiate(ctx, out.Wasm)
 	require.NoError(t, err)
@@ -182,7 +182,7 @@ func TestFuelIsChargedWithoutLoops(t *testing.T) {
 	defer rt.Close(ctx)
 	yields := 0
 	_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().
-		WithFunc(func(context.Context) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
+		WithFunc(func(context.Context, int32) int64 { yields++; return 100 }).Export(wasmbin.Yield).Instantiate(ctx)
 	require.NoError(t, err)
 	mod, err := rt.Instantiate(ctx, out.Wasm)
 	require.NoError(t, err)

@@ -14,9 +14,9 @@ const (
 	// loadWeight is what a load counts: one that misses all caches takes 100 to 300 ns, and when
 	// its address comes from the load before there is nothing to do meanwhile.
 	loadWeight = 4
-	// endMax is the most a function may weigh that does not pay again at its end. A
-	// stack that is not deep yet has 700 calls, and so 700,000 units may follow on a
-	// yield. On JSON work 1000 cost 1 %, 300 cost 4 to 6.
+	// endMax is the most a function may weigh that does not pay again at its end. The
+	// sandbox lets 800 calls be on the stack of which none yields when it comes back, and
+	// so 800,000 units may follow on a yield. On JSON work 1000 cost 1 %, 300 cost 4 to 6.
 	endMax = 1000
 	// movesShift makes one unit of eight locals moved from one piece of code to
 	// the next.
@@ -64,7 +64,7 @@ func (w *rewriter) profile() {
 // look goes over a function, whose instructions are at r.
 func (w *rewriter) look(index int, r *reader) profile {
 	s := scan{w: w, r: r, locals: w.localTypes(index), function: index + 1}
-	s.weight = operands(w.m.types[w.m.funcs[index]]) // of the call of itself that againWhenDeep adds
+	s.weight = operands(w.m.types[w.m.funcs[index]]) // of the call of itself that again adds
 	walk(r, len(s.locals), s.visit)
 	p := s.finish()
 	if p.weight > maxWeight && r.err == nil {
