@@ -73,6 +73,11 @@ func parse(path string, data []byte) (*Config, *problems) {
 	_, secretSource := tree["secrets"]
 	cfg.Functions = readFunctions(top.table("function"), base, secretSource)
 	top.done("nats")
+	for _, f := range cfg.Functions {
+		if cfg.Host.Memory != 0 && f.Limits.Memory > cfg.Host.Memory {
+			found.add(join(join("function", f.Name), "memory"), "is more than memory under [host] leaves for all functions", "lower it, or raise that")
+		}
+	}
 	return cfg, found
 }
 
