@@ -8,8 +8,8 @@ import (
 
 // budget is the memory that all sandboxes in use may have together, in bytes. A sandbox
 // takes what its snapshot has from Open to Close, and what its guest grows by until its
-// instance is closed. What idle instances keep is not in it: their changed pages,
-// maxChanged at most.
+// instance is closed; so does a guest that is being deployed. What idle instances keep is
+// not in it: their changed pages, maxChanged at most where it is known which these are.
 type budget struct {
 	limit int64
 	used  atomic.Int64
@@ -26,11 +26,15 @@ func newBudget(limit int64) *budget {
 
 // take reports whether n more bytes may be used.
 func (b *budget) take(n uint64) bool {
-	if b.used.Add(int64(n)) <= b.limit {
-		return true
+	for {
+		used := b.used.Load()
+		if int64(n) > b.limit-used {
+			return false
+		}
+		if b.used.CompareAndSwap(used, used+int64(n)) {
+			return true
+		}
 	}
-	b.give(n)
-	return false
 }
 
 func (b *budget) give(n uint64) { b.used.Add(-int64(n)) }

@@ -12,7 +12,7 @@ type linearMemory struct {
 	grown  uint64 // bytes that were
 
 	refused bool      // the guest asked for more than there is for it
-	crowded bool      // that is because others have the rest
+	crowded bool      // the last time because others have the rest
 	changed []stretch // what is no longer the snapshot's, as far as known: whole pages
 	pages   int       // how many these are
 }
@@ -32,7 +32,7 @@ func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return 
 // Reallocate implements experimental.LinearMemory. Nil makes memory.grow fail.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	if size > m.limit || !m.afford(size) {
-		m.refused = true
+		m.refused, m.crowded = true, size <= m.limit
 		return nil
 	}
 	return m.bytes()[:size:size]
@@ -45,7 +45,6 @@ func (m *linearMemory) afford(size uint64) bool {
 		return true
 	}
 	if !m.budget.take(more) {
-		m.crowded = true
 		return false
 	}
 	m.grown += more

@@ -218,7 +218,7 @@ func (r *run) classify(err error) error {
 	case errors.Is(err, errOutput):
 		kind, cause = abi.TooLarge, errOutput
 	case r.inst.memory.crowded:
-		kind, cause = abi.Overloaded, errNoMemory
+		kind, cause = abi.OutOfMemory, errNoMemory // not Overloaded: the event has begun, and is not to be sent again
 	case r.inst.memory.refused:
 		kind, cause = abi.OutOfMemory, errors.New("the memory limit was reached; raise memory in functions.toml")
 	case errors.As(err, &exit):
