@@ -16,7 +16,8 @@ import (
 //
 // deepCallStack is where the stack is deep, and how much of it there may be without a call
 // that yields when it comes back: what is behind such calls was paid for long before. 32
-// KiB are 800 calls at most, and more than honest guests were seen to have at yields.
+// KiB are 800 calls, or somewhat more, and more than honest guests were seen to have at
+// yields.
 const (
 	maxCallStack  = 3 << 19
 	deepCallStack = 32 << 10
@@ -27,28 +28,43 @@ const (
 type callStack struct {
 	known bool
 	top   reflect.Value // the engine's own field, which changes as the stack grows
-	marks []int         // how deep calls are that yield when they come back; the outermost first
+	marks []mark        // the outermost first
+	first mark          // is before them: where the stack begins
 }
 
-// slice returns the answer to a yield (wasmbin.Yield) on a stack so deep.
+// mark is a call that yields when it comes back.
+type mark struct {
+	depth int
+	stays int // how deep the last yield was that found too much unmarked stack behind this one; 0: none did
+}
+
+// slice returns the answer to a yield (wasmbin.Yield) on a stack so deep. Where there is
+// too much of it without a mark, no fuel is given, so that the next entry yields and is
+// marked; but what is no deeper than it was goes on, as a long loop without such entries
+// would otherwise yield at every turn.
 func (s *callStack) slice(depth int, atEntry bool) int64 {
-	last := len(s.marks)
-	for last > 0 && s.marks[last-1] >= depth {
-		last-- // it has come back
+	n := len(s.marks)
+	for n > 0 && s.marks[n-1].depth >= depth {
+		n-- // it has come back
 	}
-	s.marks = s.marks[:last]
-	unmarked := depth
-	if last > 0 {
-		unmarked -= s.marks[last-1]
+	s.marks = s.marks[:n]
+	last := &s.first
+	if n > 0 {
+		last = &s.marks[n-1]
 	}
 	switch {
 	case depth <= deepCallStack:
+		last.stays = 0
 		return FuelSlice
 	case atEntry:
-		s.marks = append(s.marks, depth)
+		s.marks = append(s.marks, mark{depth: depth})
 		return -deepSlice
-	case unmarked > deepCallStack:
-		return 0 // the next entry is to be marked
+	case depth-last.depth <= deepCallStack:
+		last.stays = 0
+	case last.stays != 0 && depth > last.stays:
+		return 0
+	default:
+		last.stays = depth
 	}
 	return deepSlice
 }
