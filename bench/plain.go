@@ -91,7 +91,7 @@ func (p *plain) prepare(ctx context.Context, wasm []byte) error {
 		return err
 	}
 	fuel := p.runtime.NewHostModuleBuilder(wasmbin.YieldModule)
-	fuel.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(yield), nil, []api.ValueType{api.ValueTypeI64}).Export(wasmbin.Yield)
+	fuel.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(yield), []api.ValueType{api.ValueTypeI32}, []api.ValueType{api.ValueTypeI64}).Export(wasmbin.Yield)
 	if _, err := fuel.Instantiate(ctx); err != nil {
 		return err
 	}
