@@ -29,8 +29,8 @@ type Secrets struct {
 }
 
 const (
-	// defaultConcurrency suits a small machine: 256 sandboxes that have just been restored
-	// need 1 GiB at most.
+	// defaultConcurrency suits a small machine: 256 sandboxes of Go functions that have just
+	// been restored need 1 GiB as a rule.
 	defaultConcurrency = 256
 
 	lowestHostMemory  = 16 << 20
