@@ -377,6 +377,29 @@ func TestAFullBucketLosesNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestABucketHasAllItsKeys: the server says why only in words. It is given a lower number
+// of keys than maxKeys, which take seconds to write.
+func TestABucketHasAllItsKeys(t *testing.T) {
+	b, ctx := fresh(t), t.Context()
+	_, err := b.Put(ctx, "a", nil, 0)
+	require.NoError(t, err)
+	config := b.handle.CachedInfo().Config
+	require.EqualValues(t, maxKeys, config.MaxMsgs)
+	config.MaxMsgs = 2
+	_, err = b.handle.of.js.UpdateStream(ctx, config)
+	require.NoError(t, err)
+	_, err = b.Put(ctx, "b", nil, 0)
+	require.NoError(t, err)
+	_, err = b.Put(ctx, "c", nil, 0)
+	requireKind(t, abi.TooLarge, err)
+	require.ErrorContains(t, err, "the bucket is full at 20000 keys; delete some")
+	_, err = b.Put(ctx, "a", []byte("v"), 0)
+	require.NoError(t, err, "a key that is there")
+	require.NoError(t, b.Delete(ctx, "b", 0))
+	_, err = b.Put(ctx, "c", nil, 0)
+	require.NoError(t, err, "there is room again")
+}
+
 func TestAnOperationEndsWithItsContext(t *testing.T) {
 	b := fresh(t)
 	ctx, cancel := context.WithCancel(t.Context())
