@@ -6,7 +6,7 @@ import (
 )
 
 // maxLogSecond is how many bytes one function may log in a second, all its events
-// together (attacks.md G11): a flood must not crowd the lines of others out of the
+// together: a flood must not crowd the lines of others out of the
 // log writer's queue, nor fill a disk.
 const maxLogSecond = 1 << 20
 

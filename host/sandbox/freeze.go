@@ -86,7 +86,7 @@ func (res *resident) warmSnapshot(ctx context.Context) (*snapshot, error) {
 	if err := inst.warmUp(ctx); err != nil {
 		return nil, err
 	}
-	return inst.take()
+	return inst.snapshot()
 }
 
 var errRepeats = errors.New("two restores draw the same random number")

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxLogBytes  = 64 << 10 // per event, attacks.md G11; the rest is counted and dropped
+	maxLogBytes  = 64 << 10 // per event; the rest is counted and dropped
 	maxLineBytes = 8 << 10
 	recordBytes  = 64       // what a record costs beside its text: the host adds time, level and request id
 	attrBytes    = 6        // what an attribute does: quotes, colon and comma

@@ -30,8 +30,8 @@ type snapshotHeader struct {
 	Note      string   // for the operator
 }
 
-// take copies the state of an instance that stands still.
-func (inst *instance) take() (*snapshot, error) {
+// snapshot copies the state of an instance that stands still.
+func (inst *instance) snapshot() (*snapshot, error) {
 	memory, err := newBacking(inst.bytes())
 	if err != nil {
 		return nil, err

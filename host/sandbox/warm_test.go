@@ -139,7 +139,7 @@ func TestAfterAWarmUpRandomNumbersAreFreshInEveryRequest(t *testing.T) {
 	}
 }
 
-// A generator that main made stands in the snapshot: attacks.md, row S4.
+// A generator that main made stands in the snapshot; guest.OnRestore is for it.
 func TestAGeneratorOfTheAuthorsRepeatsUnlessItIsMadeOnRestore(t *testing.T) {
 	repeats := func(env string) bool {
 		img, err := warmed(t, env, sample("/own"))

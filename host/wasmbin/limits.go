@@ -26,13 +26,14 @@ const (
 	// exports find their way into messages, up to two thousand of them into one.
 	maxNameBytes = 1_000
 
-	// maxBranches holds for the targets of all branches of a function, ifs and returns included. The engine's
-	// time goes with their square, and its memory with their product with the
-	// locals: fifty tables of 65,520 targets, a file of 3 MB, took 98 s and 7.5 GB,
-	// and 4,000 locals with 2,000 targets, 38 KB, took 15 s and 3 GB. A function of
-	// a Go module with net/http has 1,381 targets and a product of 20,106; of Go's
-	// compiler 18,426 and 98,226.
-	maxBrTable       = 65_520
+	maxBrTable = 65_520 // targets of one br_table
+
+	// maxBranches holds for the targets of all branches of a function, ifs and returns
+	// included, and maxLocalBranches for their product with its locals. The engine's time
+	// goes with the square of the first, and its memory with the second: fifty tables of
+	// 65,520 targets, a file of 3 MB, took 98 s and 7.5 GB, and 4,000 locals with 2,000
+	// targets, 38 KB, took 15 s and 3 GB. A function of a Go module with net/http has
+	// 1,381 targets and a product of 20,106; of Go's compiler 18,426 and 98,226.
 	maxBranches      = 65_520
 	maxLocalBranches = 4_000_000
 
