@@ -42,7 +42,7 @@ type Limits struct {
 	Memory          int64         // bytes of linear memory of one sandbox, a multiple of 64 KiB
 	Timeout         time.Duration // to the end, work after the answer included
 	ResponseTimeout time.Duration // to the answer
-	InitTimeout     time.Duration // of the initialisation at deploy
+	InitTimeout     time.Duration // of the initialisation at deploy, and of each sample event
 	Concurrency     int           // sandboxes at once
 }
 

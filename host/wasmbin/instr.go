@@ -24,6 +24,7 @@ const (
 	opGlobalSet     = 0x24
 	opTableSet      = 0x26
 	opMemorySize    = 0x3f
+	opMemoryGrow    = 0x40
 	opI32Const      = 0x41
 	opI64Const      = 0x42
 	opI32Eqz        = 0x45
@@ -106,7 +107,7 @@ func next(r *reader) instr {
 	case op >= 0x28 && op <= 0x3e: // loads and stores: alignment, offset
 		r.u32()
 		r.u32()
-	case op == 0x3f || op == 0x40: // memory.size, memory.grow
+	case op == opMemorySize || op == opMemoryGrow:
 		r.u32()
 	case op == opI32Const:
 		in.value = r.signed(32)

@@ -220,7 +220,7 @@ func (w *rewriter) weight(in instr, p *profile) int64 {
 		n = 2
 	case opGlobalGet:
 		n = max(1, size(w.m.globals[in.index].typ)/8)
-	case 0x40: // memory.grow
+	case opMemoryGrow:
 		n = growWeight
 	}
 	if in.isLoad() {
