@@ -136,6 +136,25 @@ func TestOpenCallsAreBounded(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestFramesOfOpenCallsAreBounded: the host holds what a call is asked until it has ended.
+func TestFramesOfOpenCallsAreBounded(t *testing.T) {
+	const at = 2 * memorySize
+	large := abi.AppendHTTPRequest(nil, &abi.HTTPRequest{URL: "https://example.test/", Body: make([]byte, abi.MaxBody)})
+	head := large[:len(large)-abi.MaxBody] // what follows is zero, as memory is
+	start := func(want int32) step { return call(abi.ImportHTTPStart, want, at, int32(len(large))) }
+	small := call(abi.ImportHTTPStart, 10, httpAt, int32(len(httpFrame)))
+	guest := handmade{min: 120, data: map[uint32][]byte{at: head},
+		serve: []step{take(anyResult), start(8), start(9), start(abi.Overloaded.Errno()), small, start(abi.Overloaded.Errno()), respond()}}
+	s := capable()
+	s.MemoryMax = 16 << 20
+	s.HTTP = func(ctx context.Context, _ *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+		<-ctx.Done()
+		return abi.HTTPHead{Kind: abi.Deadline}, nil
+	}
+	_, _, err := ask(t, prepareModule(t, guest.bytes(), s), abi.Event{}, 10*time.Second)
+	require.NoError(t, err)
+}
+
 // TestHostilePointers gives every host function every corner of the address
 // space. Whatever comes back is an errno; the module goes on and answers.
 func TestHostilePointers(t *testing.T) {
@@ -197,10 +216,12 @@ func TestRefusedModules(t *testing.T) {
 		"an imported table":                   {handmade{imports: [][]byte{cat(str("env"), str("table"), []byte{1, 0x70, 0, 1})}}.bytes(), `import "env"."table" is not a function`},
 		"an imported global":                  {handmade{imports: [][]byte{cat(str("env"), str("g"), []byte{3, 0x7f, 0})}}.bytes(), `import "env"."g" is not a function`},
 		"two memories":                        {bytes.Replace(good.bytes(), section(5, oneMemory), section(5, []byte{2, 0, 1, 0, 1}), 1), "2 memories"},
-		"a function that changes a table":     {handmade{serve: []step{raw(0x41, 0, 0xd0, 0x70, 0x26, 0)}}.bytes(), "changes tables"}, // table.set
-		"truncated":                           {good.bytes()[:80], "module offset"},
-		"a main that never asks":              {handmade{noInit: true}.bytes(), "returned without asking for a request"},
-		"a trap during initialisation":        {handmade{init: []step{call(abi.ImportLog, 77, 0, 0)}}.bytes(), "unreachable"},
+		"a memory of no pages": {bytes.Replace(bytes.Replace(good.bytes(), section(5, oneMemory), section(5, []byte{1, 0, 0}), 1),
+			section(11, vec(good.dataSection()...)), nil, 1), "no memory to begin with"},
+		"a function that changes a table": {handmade{serve: []step{raw(0x41, 0, 0xd0, 0x70, 0x26, 0)}}.bytes(), "changes tables"}, // table.set
+		"truncated":                       {good.bytes()[:80], "module offset"},
+		"a main that never asks":          {handmade{noInit: true}.bytes(), "returned without asking for a request"},
+		"a trap during initialisation":    {handmade{init: []step{call(abi.ImportLog, 77, 0, 0)}}.bytes(), "unreachable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), tc.wasm, capable())

@@ -26,13 +26,11 @@ func (b *backing) close() {}
 type mapping struct{ region []byte }
 
 func newMapping(size uint64, b *backing) (mapping, error) {
-	m := mapping{make([]byte, size)}
-	if b != nil {
-		if b.size > size {
-			return mapping{}, fmt.Errorf("copy image: %d bytes into %d", b.size, size)
-		}
-		copy(m.region, b.memory)
+	if b.size > size {
+		return mapping{}, fmt.Errorf("copy image: %d bytes into %d", b.size, size)
 	}
+	m := mapping{make([]byte, size)}
+	copy(m.region, b.memory)
 	return m, nil
 }
 

@@ -76,7 +76,7 @@ type mapping struct {
 }
 
 // newMapping reserves size bytes, a multiple of the page size, and maps b's
-// pages at their beginning; b may be nil.
+// pages at their beginning.
 //
 // Safety: the region is obtained from the kernel and known to the Go runtime
 // only as a pointer outside its heap, which it ignores. MAP_FIXED replaces a
@@ -84,7 +84,7 @@ type mapping struct {
 // region lives until unmap, which the instance's Close calls once, after the
 // guest's goroutine has left it.
 func newMapping(size uint64, b *backing) (mapping, error) {
-	if b != nil && b.size > size {
+	if b.size > size {
 		return mapping{}, fmt.Errorf("map image: %d bytes into %d", b.size, size)
 	}
 	const access = unix.PROT_READ | unix.PROT_WRITE
@@ -93,9 +93,6 @@ func newMapping(size uint64, b *backing) (mapping, error) {
 		return mapping{}, fmt.Errorf("reserve %d bytes of address space: %w", size, err)
 	}
 	m := mapping{addr, uintptr(size)}
-	if b == nil {
-		return m, nil
-	}
 	if _, err := unix.MmapPtr(b.fd, 0, addr, uintptr(b.size), access, unix.MAP_PRIVATE|unix.MAP_FIXED); err != nil {
 		m.unmap()
 		return mapping{}, fmt.Errorf("map image: %w", err)
