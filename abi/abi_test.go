@@ -24,6 +24,7 @@ func TestKinds(t *testing.T) {
 }
 
 func TestUnknownKinds(t *testing.T) {
+	require.Equal(t, "unknown", (Conflict + 1).String())
 	require.Equal(t, "unknown", Kind(200).String())
 	require.Equal(t, Kind(200), KindOfErrno(-200))
 	require.Equal(t, Kind(255), KindOfErrno(-255))
@@ -53,7 +54,9 @@ func TestPairsGet(t *testing.T) {
 	require.True(t, pairs.Has("X-TWO"))
 	require.False(t, pairs.Has("x-three"))
 	require.Equal(t, "", pairs.Get("x-three"))
+	require.True(t, Pairs{{"AZ", ""}}.Has("az"))
 	require.False(t, Pairs{{"@", ""}}.Has("`"), "only letters have two cases")
+	require.False(t, Pairs{{"[", ""}}.Has("{"))
 }
 
 func TestFrameLength(t *testing.T) {
