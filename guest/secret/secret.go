@@ -13,8 +13,8 @@ import (
 )
 
 // Get returns the value of the secret called name. guest.KindOf tells why there
-// is none: abi.Denied when it is not in the function's list of secrets or main
-// has not reached guest.Start yet, abi.NotFound when the host has no value for it.
+// is none: guest.Denied when it is not in the function's list of secrets or main
+// has not reached guest.Start yet, guest.NotFound when the host has no value for it.
 func Get(name string) (string, error) { return get(name, sys.SecretGet) }
 
 // get asks read again with a larger buffer until the value fits.
