@@ -178,6 +178,35 @@ func TestALengthThatIsNoneIsUnknown(t *testing.T) {
 	}
 }
 
+func TestBodiesAreSentWholeUpToTheLimit(t *testing.T) {
+	client, base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		io.WriteString(w, strconv.FormatInt(n, 10))
+	})
+	for _, tt := range []struct {
+		name   string
+		size   int
+		length int64
+	}{
+		{"with their length", 3, 3},
+		{"of unknown length, as net/http has those of any reader", 3, 0},
+		{"of unknown length by word", 3, -1},
+		{"at the limit", abi.MaxBody, abi.MaxBody},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			req, err := http.NewRequest("POST", base, struct{ io.Reader }{bytes.NewReader(make([]byte, tt.size))})
+			require.NoError(t, err)
+			req.ContentLength = tt.length
+			res, err := client.Do(req)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			got, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, strconv.Itoa(tt.size), string(got))
+		})
+	}
+}
+
 func TestRequestsThatCannotBeSentAreRefused(t *testing.T) {
 	broken := errors.New("the file went away")
 	tests := []struct {

@@ -40,6 +40,8 @@ func TestReportHasLambdasExactForm(t *testing.T) {
 	uncounted := served()
 	uncounted.DirtyPages = -1
 	require.NotContains(t, telemetry.Report("abc", uncounted, nil), "Dirty Pages")
+	uncounted.DirtyPages = 0
+	require.Contains(t, telemetry.Report("abc", uncounted, nil), "\tDirty Pages: 0\t")
 }
 
 func TestEveryInvocationIsReportedWithItsCause(t *testing.T) {
