@@ -128,6 +128,10 @@ func TestHoldSaysWhy(t *testing.T) {
 		require.Equal(t, "hold", j.Decision)
 		require.Equal(t, 0.4, *j.Why_Not[0].Over_By_MM)
 	})
+	t.Run("not at either bound", func(t *testing.T) {
+		j := judge(t, healthy(t), haarlem(noonSat, eveningBlue+`,{"type":"precipitation_amount","min_mm":0.9,"max_mm":0.9}`))
+		require.Equal(t, "send", j.Decision)
+	})
 	t.Run("the wrong day, and when the right one begins here", func(t *testing.T) {
 		j := judge(t, healthy(t), haarlem(noonSat, eveningBlue+`,{"type":"day_of_week","values":["tue","wed"]}`))
 		require.Equal(t, "hold", j.Decision)
