@@ -21,7 +21,12 @@ var (
 //
 // The same code in main would warm up as well, and would run where nothing is
 // gained by it too: in every request of a host that keeps no snapshot.
-func Warm(f func()) { warmers = append(warmers, f) }
+func Warm(f func()) {
+	if f == nil {
+		panic("guest.Warm was given no function")
+	}
+	warmers = append(warmers, f)
+}
 
 // OnRestore registers code that runs in every request before the handler, in
 // order of registration. It is for state that main made random or unique and that
@@ -29,4 +34,9 @@ func Warm(f func()) { warmers = append(warmers, f) }
 // made with rand.New, pools of identifiers. The functions of math/rand and
 // math/rand/v2, hash/maphash, map iteration and crypto/rand need no such care. A
 // panic is answered like one of the handler's.
-func OnRestore(f func()) { restored = append(restored, f) }
+func OnRestore(f func()) {
+	if f == nil {
+		panic("guest.OnRestore was given no function")
+	}
+	restored = append(restored, f)
+}

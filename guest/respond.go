@@ -13,7 +13,7 @@ var errAnswered = errors.New("guest: the event was answered already")
 // Respond sends the answer now and lets the handler go on: the client has its
 // answer, while the handler may work until the event's deadline. What the
 // handler returns afterwards is dropped, and an error it returns goes to the
-// log. A second answer is refused with an error.
+// log. A second answer is refused with an error, and so is one before Start.
 func Respond(res Result) error { return respond(&res) }
 
 // Bounds of an error report, so that it always fits the host's limits.

@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strconv"
 
@@ -25,10 +26,19 @@ var (
 	current *room // of the event being served, or of the next one
 )
 
+var errNoEvent = errors.New("guest: there is no event to answer before guest.Start: answer in the handler")
+
 // Start says that initialisation is complete and hands over to handle. It does
 // not return: the host freezes the module inside Start, and each event enters
 // through spore_serve on a copy. Code after Start and deferred calls never run.
+// Without a handler, or called again, it panics.
 func Start(handle Handler) {
+	switch {
+	case handle == nil:
+		panic("guest.Start was given no handler")
+	case handler != nil:
+		panic("guest.Start was called before; a function has one handler")
+	}
 	handler = handle
 	prepare()
 	random.find()
@@ -141,7 +151,10 @@ func call(ctx context.Context, ev *Event) (res Result, err error) {
 
 func respond(res *Result) error {
 	room := current
-	if room.answered {
+	switch {
+	case room == nil:
+		return errNoEvent
+	case room.answered:
 		return errAnswered
 	}
 	room.frame = abi.AppendResult(room.frame[:0], res)

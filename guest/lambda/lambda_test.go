@@ -124,8 +124,9 @@ func TestWhatIsNoHandlerIsRefusedAtOnce(t *testing.T) {
 		"a value and no error":    func() int { return 0 },
 		"two values and no error": func() (int, int) { return 0, 0 },
 		//lint:ignore ST1008 it is refused for that
-		"an error first":       func() (error, int) { return nil, 0 },
-		"any number of events": func(...order) {},
+		"an error first":         func() (error, int) { return nil, 0 },
+		"any number of events":   func(...order) {},
+		"a function that is nil": (func() error)(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, err := newInvoker(handler)

@@ -38,6 +38,9 @@ func newInvoker(handler any) (invoker, error) {
 		return nil, fmt.Errorf("the handler is a %T, want a function", handler)
 	}
 	f := &function{call: reflect.ValueOf(handler)}
+	if f.call.IsNil() {
+		return nil, fmt.Errorf("the handler is a nil %s, want a function", t)
+	}
 	if err := f.takes(t); err != nil {
 		return nil, err
 	}

@@ -28,8 +28,11 @@ func Start[In, Out any](handle func(ctx context.Context, in In) (Out, error)) {
 // Handler returns handle as a guest.Handler: the event's body is decoded into
 // In and Out is encoded as the answer's body. An error in whose chain there is
 // an *Error becomes an answer with its status; any other is returned as it is
-// and becomes a function error.
+// and becomes a function error. Without a function it panics.
 func Handler[In, Out any](handle func(ctx context.Context, in In) (Out, error)) guest.Handler {
+	if handle == nil {
+		panic("typed: the handler is nil")
+	}
 	return func(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		var in In
 		if err := json.Unmarshal(ev.Body, &in); err != nil {

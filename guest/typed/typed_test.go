@@ -181,3 +181,7 @@ func FuzzHandlerAnswersEveryBody(f *testing.F) {
 		require.Equal(t, string(res.Body), string(again.Body))
 	})
 }
+
+func TestAFunctionThatIsNilIsRefusedAtOnce(t *testing.T) {
+	require.PanicsWithValue(t, "typed: the handler is nil", func() { Handler[order, order](nil) })
+}

@@ -64,9 +64,10 @@ func TestM8NothingIsGrantedInInitialisation(t *testing.T) {
 	img, err := openEngine(t, sandbox.Options{Directory: t.TempDir()}).Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
 	require.NoError(t, err)
 	defer img.Close()
-	require.Len(t, said, 3)
+	require.Len(t, said, 4)
 	require.Contains(t, said[0], "denied")
 	require.Contains(t, said[1], "denied")
+	require.Equal(t, "answer: guest: there is no event to answer before guest.Start: answer in the handler", said[2])
 }
 
 // TestM8FailedInitialisations are those of a Go guest: none goes live, and the
@@ -82,6 +83,10 @@ func TestM8FailedInitialisations(t *testing.T) {
 		"return": {abi.Exited, "exited with status 0 without asking for a request; end main with guest.Start(handler)"},
 		"panic":  {abi.Exited, "no luck today"},
 		"grow":   {abi.OutOfMemory, "the memory limit was reached"},
+
+		"start without a handler": {abi.Exited, "guest.Start was given no handler"},
+		"warm without code":       {abi.Exited, "guest.Warm was given no function"},
+		"restore without code":    {abi.Exited, "guest.OnRestore was given no function"},
 	} {
 		t.Run(mode, func(t *testing.T) {
 			s := settings()

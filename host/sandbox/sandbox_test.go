@@ -134,6 +134,11 @@ func TestKindOfFailure(t *testing.T) {
 	}
 }
 
+func TestASecondStartSaysWhatIsWrong(t *testing.T) {
+	_, _, err := ask(t, prepare(t, settings()), abi.Event{Path: "/start"}, 5*time.Second)
+	require.ErrorContains(t, err, "guest.Start was called before; a function has one handler")
+}
+
 func TestEndlessRecursionEnds(t *testing.T) {
 	s := settings()
 	s.MemoryMax = 8 << 20 // the Go runtime copies the stack each time it doubles

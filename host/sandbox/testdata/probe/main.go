@@ -69,6 +69,12 @@ func initMode(mode string) {
 	case "tick":
 		ticker = time.NewTicker(10 * time.Millisecond)
 		<-ticker.C
+	case "start without a handler":
+		guest.Start(nil)
+	case "warm without code":
+		guest.Warm(nil)
+	case "restore without code":
+		guest.OnRestore(nil)
 	}
 }
 
@@ -78,6 +84,7 @@ func ask() {
 	fmt.Println("secret:", err)
 	_, err = fetch.Get(context.Background(), "https://example.test/")
 	fmt.Println("call:", err)
+	fmt.Println("answer:", guest.Respond(guest.Text("too early")))
 }
 
 func grow() {
@@ -159,6 +166,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		panic("handler lost its way")
 	case "error":
 		return guest.Result{}, errors.New("no such alert")
+	case "start":
+		guest.Start(handle)
 	case "deadlock":
 		<-make(chan int)
 	case "map":
