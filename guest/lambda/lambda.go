@@ -15,11 +15,20 @@
 // An event that came over HTTP is given to the handler as API Gateway's payload
 // format 2.0, which is that of function URLs too, and the answer becomes the
 // response: an object with a statusCode says what to answer, any other JSON is the
-// body of a 200. Every other event, from `spore invoke --local` and from warmup
-// too, is given as its body is: a file with an S3, SQS, EventBridge or API Gateway
-// event is a whole event. Its answer is the handler's JSON as it is.
+// body of a 200. A handler that takes another of aws-lambda-go's events, such as
+// APIGatewayProxyRequest of format 1.0, is not given it, and the log says so. Every
+// other event, from `spore invoke --local` and from warmup too, is given as its body
+// is: a file with an S3, SQS, EventBridge or API Gateway event is a whole event. Its
+// answer is the handler's JSON as it is.
 //
-// ctx ends at the event's deadline and carries a lambdacontext.LambdaContext.
+// A program that calls others with net/http has one more import, the blank one of
+// spore/guest/roundtrip, and gives http.DefaultClient to a library that would make a
+// Transport of its own, as AWS's SDK does.
+//
+// ctx ends at the event's deadline and carries a lambdacontext.LambdaContext. What
+// lambdacontext reads when the program starts is what env of functions.toml says, as
+// in AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "64"; the function's name and version are
+// there in the handler.
 // Errors and panics are logged with Lambda's errorType and errorMessage, and the
 // client sees status 502. Streamed responses and Cognito identities do not exist
 // here. Every event starts from the snapshot: what AWS would keep in a warm
@@ -56,7 +65,11 @@ func Start(handler any) {
 }
 
 func serve(h invoker) guest.Handler {
+	noRequest := takesNoRequest(h)
 	return func(ctx context.Context, ev guest.Event) (guest.Result, error) {
+		if ev.Trigger == abi.TriggerHTTP && noRequest != nil {
+			return guest.Result{}, noRequest
+		}
 		invocation.Describe(ev)
 		payload, err := invocation.Payload(ev)
 		if err != nil {

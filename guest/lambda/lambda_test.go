@@ -178,6 +178,38 @@ func TestOnlyHTTPIsTranslated(t *testing.T) {
 	}
 }
 
+// TestARequestIsNoEventOfAnotherKind: the handler would be given one without a method
+// and a path, or without records.
+func TestARequestIsNoEventOfAnotherKind(t *testing.T) {
+	for name, tc := range map[string]struct {
+		handler any
+		refused string
+	}{
+		"format 1.0":             {func(events.APIGatewayProxyRequest) {}, "events.APIGatewayProxyRequest"},
+		"a pointer to one":       {func(*events.ALBTargetGroupRequest) {}, "events.ALBTargetGroupRequest"},
+		"a queue's":              {func(context.Context, events.SQSEvent) {}, "events.SQSEvent"},
+		"format 2.0":             {handler: func(events.APIGatewayV2HTTPRequest) {}},
+		"format 2.0 by its name": {handler: func(context.Context, *events.LambdaFunctionURLRequest) {}},
+		"a type of the author's": {handler: func(order) {}},
+		"anything":               {handler: func(any) {}},
+		"none":                   {handler: func() {}},
+		"a lambda.Handler":       {handler: custom{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, err := newInvoker(tc.handler)
+			require.NoError(t, err)
+			_, err = serve(h)(t.Context(), guest.Event{Trigger: abi.TriggerInvoke, Body: []byte("{}")})
+			require.NoError(t, err)
+			_, err = serve(h)(t.Context(), guest.Event{Trigger: abi.TriggerHTTP})
+			if tc.refused == "" {
+				require.NotContains(t, fmt.Sprint(err), "the handler takes")
+			} else {
+				require.ErrorContains(t, err, "the handler takes "+tc.refused+"; a request over HTTP is an events.APIGatewayV2HTTPRequest")
+			}
+		})
+	}
+}
+
 // touchy is a type that expects to have been filled.
 type touchy struct{ p *int }
 

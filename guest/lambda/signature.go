@@ -79,6 +79,26 @@ func returns(t reflect.Type) error {
 	return nil
 }
 
+// takesNoRequest is the error of giving a request over HTTP to a handler of other
+// events, whose fields it has not. What aws-lambda-go has no type for may be one.
+func takesNoRequest(h invoker) error {
+	f, ok := h.(*function)
+	if !ok || f.in == nil {
+		return nil
+	}
+	t := f.in
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t.PkgPath() != "github.com/aws/aws-lambda-go/events":
+	case t.Name() == "APIGatewayV2HTTPRequest" || t.Name() == "LambdaFunctionURLRequest":
+	default:
+		return fmt.Errorf("lambda: the handler takes events.%s; a request over HTTP is an events.APIGatewayV2HTTPRequest, payload format 2.0", t.Name())
+	}
+	return nil
+}
+
 // Invoke decodes the event, calls the handler, and encodes what it returns.
 func (f *function) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	var args []reflect.Value

@@ -9,7 +9,8 @@
 // same program goes on running on AWS.
 //
 // What handlers are given, and what becomes of answers and errors, is as
-// spore/guest/lambda says. Clients of net/http that use http.DefaultTransport have
+// spore/guest/lambda says; but what a handler takes is not known here, and one of
+// format 1.0 finds neither method nor path in a request. Clients of net/http that use http.DefaultTransport have
 // their calls made by the host, as with spore/guest/roundtrip. A clone of
 // http.DefaultTransport reaches nothing; use a roundtrip.Transport in its place.
 // Options of lambda.Start work, except that no SIGTERM ever comes. Work that goes
