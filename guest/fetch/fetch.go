@@ -60,7 +60,7 @@ func do(ctx context.Context, req *Request, start func(frame []byte) int32) (*Res
 		return nil, err
 	}
 	if len(body) > abi.MaxBody {
-		return nil, &callError{call: describe(req), kind: abi.TooLarge, detail: "the answer's body"}
+		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the answer's body"}
 	}
 	return &Response{Status: s.Status, Headers: s.Headers, Body: body}, nil
 }
@@ -68,10 +68,10 @@ func do(ctx context.Context, req *Request, start func(frame []byte) int32) (*Res
 // encode returns req's frame.
 func encode(req *Request) ([]byte, error) {
 	if len(req.Body) > abi.MaxBody {
-		return nil, &callError{call: describe(req), kind: abi.TooLarge, detail: "the request's body"}
+		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the request's body"}
 	}
 	if req.Timeout < 0 {
-		return nil, &callError{call: describe(req), kind: abi.Deadline, detail: "the timeout is negative"}
+		return nil, &sys.Error{Op: describe(req), Kind: abi.Deadline, Detail: "the timeout is negative"}
 	}
 	return abi.AppendHTTPRequest(nil, &abi.HTTPRequest{
 		Method:    req.Method,

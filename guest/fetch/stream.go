@@ -44,7 +44,7 @@ func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*S
 	fd := start(frame)
 	if fd < 0 {
 		kind := abi.KindOfErrno(fd)
-		return nil, &callError{call: c.name, kind: kind, detail: sys.Detail(kind)}
+		return nil, &sys.Error{Op: c.name, Kind: kind, Detail: sys.Detail(kind)}
 	}
 	c.file = descriptor.Open(ctx, fd, "http")
 	head, err := c.head()
@@ -72,7 +72,7 @@ func (c *call) head() (head abi.HTTPHead, err error) {
 		return head, c.broken(err)
 	}
 	if head.Kind != abi.None {
-		return head, &callError{call: c.name, kind: head.Kind, detail: head.Message}
+		return head, &sys.Error{Op: c.name, Kind: head.Kind, Detail: head.Message}
 	}
 	return head, nil
 }
@@ -84,11 +84,11 @@ func (c *call) Read(p []byte) (int, error) {
 	case err == nil || err == io.EOF:
 		return n, err
 	case errors.Is(err, os.ErrClosed):
-		return n, &callError{call: c.name, kind: abi.Invalid, detail: "read of a closed body"}
+		return n, &sys.Error{Op: c.name, Kind: abi.Invalid, Detail: "read of a closed body"}
 	case c.ctx.Err() != nil:
 		return n, c.ended()
 	}
-	return n, &callError{call: c.name, kind: kindOfRead(err), detail: "the answer broke off", cause: err}
+	return n, &sys.Error{Op: c.name, Kind: kindOfRead(err), Detail: "the answer broke off", Cause: err}
 }
 
 // kindOfRead is the kind behind the errno with which a read of the answer
@@ -107,20 +107,13 @@ func kindOfRead(err error) abi.Kind {
 func (c *call) Close() error { return c.file.Close() }
 
 // ended is the error of a call whose context ended.
-func (c *call) ended() error {
-	err := c.ctx.Err()
-	kind := abi.None
-	if errors.Is(err, context.DeadlineExceeded) {
-		kind = abi.Deadline
-	}
-	return &callError{call: c.name, kind: kind, detail: err.Error(), cause: err}
-}
+func (c *call) ended() error { return sys.Ended(c.name, c.ctx.Err()) }
 
 // broken is the error of a head that cannot be read. A failed read was turned
-// into a callError by Read already.
+// into an Error by Read already.
 func (c *call) broken(err error) error {
-	if _, ok := err.(*callError); ok {
+	if _, ok := err.(*sys.Error); ok {
 		return err
 	}
-	return &callError{call: c.name, kind: abi.Internal, detail: "head of the answer: " + err.Error(), cause: err}
+	return &sys.Error{Op: c.name, Kind: abi.Internal, Detail: "head of the answer: " + err.Error(), Cause: err}
 }

@@ -84,7 +84,7 @@ func Delete(ctx context.Context, key string) error {
 // DeleteAt removes key if it is at revision; else it is ErrConflict.
 func DeleteAt(ctx context.Context, key string, revision int64) error {
 	if revision == 0 { // which would mean any
-		return &opError{op: describe("delete", key), kind: abi.Invalid, detail: "revision 0"}
+		return &sys.Error{Op: describe("delete", key), Kind: abi.Invalid, Detail: "revision 0"}
 	}
 	_, err := do(ctx, "delete", &abi.KVRequest{Op: abi.KVDelete, Key: key, Revision: revision}, sys.KVStart)
 	return err
@@ -119,25 +119,26 @@ func ListPage(ctx context.Context, prefix, after string, limit int) (keys []stri
 const maxAnswer = abi.MaxHead + abi.MaxKVValue
 
 func do(ctx context.Context, verb string, req *abi.KVRequest, start func(frame []byte) int32) (abi.KVAnswer, error) {
+	op := describe(verb, req.Key)
 	fail := func(kind abi.Kind, detail string, cause error) (abi.KVAnswer, error) {
-		return abi.KVAnswer{}, &opError{describe(verb, req.Key), kind, detail, cause}
+		return abi.KVAnswer{}, &sys.Error{Op: op, Kind: kind, Detail: detail, Cause: cause}
 	}
 	if len(req.Body) > abi.MaxKVValue {
 		return fail(abi.TooLarge, "the value", nil)
 	}
 	if err := ctx.Err(); err != nil {
-		return fail(kindOfContext(err), err.Error(), err)
+		return abi.KVAnswer{}, sys.Ended(op, err)
 	}
 	fd := start(abi.AppendKVRequest(nil, req))
 	if fd < 0 {
 		kind := abi.KindOfErrno(fd)
-		return fail(kind, sys.Detail(kind), nil)
+		return fail(kind, sys.Detail(kind), sentinel(kind))
 	}
 	f := descriptor.Open(ctx, fd, "kv")
 	defer f.Close()
 	frame, err := descriptor.ReadFrame(f, maxAnswer)
 	if cause := ctx.Err(); err != nil && cause != nil {
-		return fail(kindOfContext(cause), cause.Error(), cause)
+		return abi.KVAnswer{}, sys.Ended(op, cause)
 	}
 	var a abi.KVAnswer
 	if err == nil {
@@ -147,16 +148,9 @@ func do(ctx context.Context, verb string, req *abi.KVRequest, start func(frame [
 		return fail(abi.Internal, "the answer: "+err.Error(), err)
 	}
 	if a.Kind != abi.None {
-		return fail(a.Kind, a.Message, nil)
+		return fail(a.Kind, a.Message, sentinel(a.Kind))
 	}
 	return a, nil
-}
-
-func kindOfContext(err error) abi.Kind {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return abi.Deadline
-	}
-	return abi.None
 }
 
 // What is asked for most often, with errors.Is; guest.KindOf tells the rest.
@@ -165,12 +159,14 @@ var (
 	ErrConflict = errors.New("the key is at another revision")
 )
 
-// opError is an operation that was not done.
-type opError struct {
-	op     string
-	kind   abi.Kind
-	detail string // the host's or the context's account; may be empty
-	cause  error  // may be nil
+func sentinel(kind abi.Kind) error {
+	switch kind {
+	case abi.NotFound:
+		return ErrNotFound
+	case abi.Conflict:
+		return ErrConflict
+	}
+	return nil
 }
 
 func describe(verb, key string) string {
@@ -179,29 +175,4 @@ func describe(verb, key string) string {
 		key = key[:limit]
 	}
 	return "kv " + verb + " " + strconv.Quote(key)
-}
-
-func (e *opError) Error() string {
-	text := e.op
-	if e.kind != abi.None {
-		text += ": " + e.kind.String()
-	}
-	if e.detail != "" {
-		text += ": " + e.detail
-	}
-	return text
-}
-
-// Is lets errors.Is find ErrNotFound and ErrConflict.
-func (e *opError) Is(target error) bool {
-	return target == ErrNotFound && e.kind == abi.NotFound || target == ErrConflict && e.kind == abi.Conflict
-}
-
-// Unwrap gives guest.KindOf the kind and errors.Is the cause.
-func (e *opError) Unwrap() []error {
-	refusal := &sys.Error{Op: e.op, Kind: e.kind}
-	if e.cause == nil {
-		return []error{refusal}
-	}
-	return []error{refusal, e.cause}
 }

@@ -4,24 +4,44 @@
 package sys
 
 import (
+	"context"
+	"errors"
 	"strconv"
 
 	"spore/abi"
 )
 
-// Error is a host function's refusal.
+// Error is a host function's refusal, or a call without a whole answer.
 type Error struct {
-	Op     string // the host function, and what it was asked for
-	Kind   abi.Kind
-	Detail string // what to do; may be empty
+	Op     string   // the host function, and what it was asked for
+	Kind   abi.Kind // None when the author's context was cancelled
+	Detail string   // the host's account, or what to do; may be empty
+	Cause  error    // may be nil
 }
 
 func (e *Error) Error() string {
-	text := e.Op + ": " + e.Kind.String()
+	text := e.Op
+	if e.Kind != abi.None {
+		text += ": " + e.Kind.String()
+	}
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
 	return text
+}
+
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Timeout reports whether time ran out; net/url.Error asks for it.
+func (e *Error) Timeout() bool { return e.Kind == abi.Deadline }
+
+// Ended is the error of an op whose context ended with err.
+func Ended(op string, err error) *Error {
+	e := &Error{Op: op, Detail: err.Error(), Cause: err}
+	if errors.Is(err, context.DeadlineExceeded) {
+		e.Kind = abi.Deadline
+	}
+	return e
 }
 
 // Check returns nil when n is a host function's success and an *Error naming op
@@ -31,7 +51,7 @@ func Check(op string, n int32) error {
 		return nil
 	}
 	kind := abi.KindOfErrno(n)
-	return &Error{op, kind, Detail(kind)}
+	return &Error{Op: op, Kind: kind, Detail: Detail(kind)}
 }
 
 // Times at which a function has neither secrets, calls nor keys.
