@@ -13,6 +13,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"strconv"
 	"time"
 
 	"spore/abi"
@@ -60,15 +61,17 @@ func do(ctx context.Context, req *Request, start func(frame []byte) int32) (*Res
 		return nil, err
 	}
 	if len(body) > abi.MaxBody {
-		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the answer's body"}
+		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the answer's body" + overLimit}
 	}
 	return &Response{Status: s.Status, Headers: s.Headers, Body: body}, nil
 }
 
+var overLimit = " is over the limit of " + strconv.Itoa(abi.MaxBody) + " bytes"
+
 // encode returns req's frame.
 func encode(req *Request) ([]byte, error) {
 	if len(req.Body) > abi.MaxBody {
-		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the request's body"}
+		return nil, &sys.Error{Op: describe(req), Kind: abi.TooLarge, Detail: "the request's body" + overLimit}
 	}
 	if req.Timeout < 0 {
 		return nil, &sys.Error{Op: describe(req), Kind: abi.Deadline, Detail: "the timeout is negative"}

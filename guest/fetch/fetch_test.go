@@ -17,6 +17,7 @@ import (
 
 	"spore/abi"
 	"spore/guest"
+	"spore/guest/internal/sys"
 )
 
 // host is a stand-in for http_start: it decodes the request and answers on a
@@ -108,9 +109,9 @@ func TestDoRefuses(t *testing.T) {
 		{"a head shorter than its header", Request{URL: "x"}, answer([]byte{5, 0, 0, 0, 7, 0, 0, 0}), abi.Internal,
 			"GET x: internal: head of the answer: abi: over the limit of version 1"},
 		{"a body over the limit", Request{URL: "x"}, answer(append(bytes.Clone(good), make([]byte, abi.MaxBody+1)...)),
-			abi.TooLarge, "GET x: too_large: the answer's body"},
+			abi.TooLarge, "GET x: too_large: the answer's body is over the limit of 6291456 bytes"},
 		{"a request body over the limit", Request{URL: "x", Body: make([]byte, abi.MaxBody+1)}, kind(abi.Internal),
-			abi.TooLarge, "GET x: too_large: the request's body"},
+			abi.TooLarge, "GET x: too_large: the request's body is over the limit of 6291456 bytes"},
 		{"a negative timeout", Request{URL: "x", Timeout: -1}, kind(abi.Internal), abi.Deadline,
 			"GET x: deadline: the timeout is negative"},
 	}
@@ -177,13 +178,14 @@ func TestABodyEndsForGoodWithItsContext(t *testing.T) {
 }
 
 func TestKindOfAFailedRead(t *testing.T) {
-	for err, want := range map[error]abi.Kind{
-		syscall.EFBIG:     abi.TooLarge,
-		syscall.ETIMEDOUT: abi.Deadline,
-		syscall.EIO:       abi.Unavailable,
-		io.ErrNoProgress:  abi.Unavailable,
+	for err, want := range map[error]sys.Error{
+		syscall.EFBIG:     {Kind: abi.TooLarge, Detail: "the answer's body is over the host's limit"},
+		syscall.ETIMEDOUT: {Kind: abi.Deadline, Detail: "no complete answer in the time given"},
+		syscall.EIO:       {Kind: abi.Unavailable, Detail: "the answer broke off"},
+		io.ErrNoProgress:  {Kind: abi.Unavailable, Detail: "the answer broke off"},
 	} {
-		require.Equal(t, want, kindOfRead(&os.PathError{Op: "read", Path: "http", Err: err}), "%v", err)
+		kind, detail := reason(&os.PathError{Op: "read", Path: "http", Err: err})
+		require.Equal(t, want, sys.Error{Kind: kind, Detail: detail}, "%v", err)
 	}
 }
 

@@ -88,19 +88,20 @@ func (c *call) Read(p []byte) (int, error) {
 	case c.ctx.Err() != nil:
 		return n, c.ended()
 	}
-	return n, &sys.Error{Op: c.name, Kind: kindOfRead(err), Detail: "the answer broke off", Cause: err}
+	kind, detail := reason(err)
+	return n, &sys.Error{Op: c.name, Kind: kind, Detail: detail, Cause: err}
 }
 
-// kindOfRead is the kind behind the errno with which a read of the answer
-// failed: abi/README.md 8.3.
-func kindOfRead(err error) abi.Kind {
+// reason is what is behind the errno with which a read of the answer failed:
+// abi/README.md 8.3.
+func reason(err error) (kind abi.Kind, detail string) {
 	switch {
 	case errors.Is(err, syscall.EFBIG):
-		return abi.TooLarge
+		return abi.TooLarge, "the answer's body is over the host's limit"
 	case errors.Is(err, syscall.ETIMEDOUT):
-		return abi.Deadline
+		return abi.Deadline, "no complete answer in the time given"
 	}
-	return abi.Unavailable
+	return abi.Unavailable, "the answer broke off"
 }
 
 // Close gives the descriptor back; the host ends the call if it still runs.

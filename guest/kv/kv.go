@@ -124,7 +124,7 @@ func do(ctx context.Context, verb string, req *abi.KVRequest, start func(frame [
 		return abi.KVAnswer{}, &sys.Error{Op: op, Kind: kind, Detail: detail, Cause: cause}
 	}
 	if len(req.Body) > abi.MaxKVValue {
-		return fail(abi.TooLarge, "the value", nil)
+		return fail(abi.TooLarge, "the value is over the limit of "+strconv.Itoa(abi.MaxKVValue)+" bytes", nil)
 	}
 	if err := ctx.Err(); err != nil {
 		return abi.KVAnswer{}, sys.Ended(op, err)

@@ -66,7 +66,7 @@ func TestDoRefuses(t *testing.T) {
 		"an answer of another kind": {says(t, abi.AppendError(nil, &abi.Error{Type: "e"})), 0, abi.Internal, abi.ErrFrameKind, `kv get "k": internal: the answer: abi: frame of another kind`},
 		"an answer that says it is huge": {says(t, []byte{8, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}), 0, abi.Internal, abi.ErrTooLarge,
 			`kv get "k": internal: the answer: abi: over the limit of version 1`},
-		"a value over the limit": {nil, abi.MaxKVValue + 1, abi.TooLarge, nil, `kv get "k": too_large: the value`},
+		"a value over the limit": {nil, abi.MaxKVValue + 1, abi.TooLarge, nil, `kv get "k": too_large: the value is over the limit of 1048576 bytes`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

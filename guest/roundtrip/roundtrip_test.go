@@ -220,7 +220,7 @@ func TestRequestsThatCannotBeSentAreRefused(t *testing.T) {
 		{"a body shorter than its length", strings.NewReader("abc"), 5, nil, "roundtrip: ContentLength is 5, the body has 3 bytes"},
 		{"trailers", strings.NewReader("abc"), 3, http.Header{"X-Sum": nil}, errTrailer.Error()},
 		{"a body over the limit", bytes.NewReader(make([]byte, abi.MaxBody+1)), abi.MaxBody + 1, nil,
-			"POST http://example.org/: too_large: the request's body"},
+			"POST http://example.org/: too_large: the request's body is over the limit of 6291456 bytes"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
