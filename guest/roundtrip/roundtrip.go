@@ -29,8 +29,10 @@ var errTrailer = errors.New("roundtrip: request trailers cannot be sent; put the
 
 // Transport is an http.RoundTripper whose calls the host makes. The zero value
 // is ready, and calls may overlap. A request's body is read whole before it is
-// sent, at most abi.MaxBody; a response's body streams and must be closed. The
-// host names the URL's host whatever Request.Host says, and itself as User-Agent.
+// sent, at most abi.MaxBody; a response's body streams and must be closed, because
+// at most abi.MaxOpenCalls calls are open at once. Like http.Transport it asks for
+// gzip and unpacks it, unless the request has an Accept-Encoding. The host names
+// the URL's host whatever Request.Host says, and itself as User-Agent.
 // guest.KindOf tells why a call has no answer.
 type Transport struct {
 	start func(context.Context, *fetch.Request) (*fetch.Stream, error) // nil means fetch.Start
@@ -50,7 +52,11 @@ func (t Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return incoming(req, s), nil
+	res := incoming(req, s)
+	if asksForGzip(req) && res.Body != http.NoBody {
+		unpack(res)
+	}
+	return res, nil
 }
 
 // outgoing turns req into the host's form and closes its body, as a
@@ -63,7 +69,11 @@ func outgoing(req *http.Request) (*fetch.Request, error) {
 	if len(req.Trailer) > 0 {
 		return nil, errTrailer
 	}
-	return &fetch.Request{Method: req.Method, URL: target(req.URL), Headers: headers(req), Body: body}, nil
+	pairs := headers(req)
+	if asksForGzip(req) {
+		pairs = append(pairs, guest.Pair{Name: "Accept-Encoding", Value: "gzip"})
+	}
+	return &fetch.Request{Method: req.Method, URL: target(req.URL), Headers: pairs, Body: body}, nil
 }
 
 func readBody(req *http.Request) ([]byte, error) {

@@ -30,7 +30,7 @@ func viaNetwork(ctx context.Context, req *fetch.Request) (*fetch.Stream, error) 
 	for _, h := range req.Headers {
 		out.Header.Add(h.Name, h.Value)
 	}
-	res, err := new(http.Transport).RoundTrip(out)
+	res, err := (&http.Transport{DisableCompression: true}).RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
