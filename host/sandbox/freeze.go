@@ -25,7 +25,7 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 	res := img.newResident(p, pristine)
 	if isCommand(m) {
 		pristine.Command = true
-		pristine.Note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler)"
+		pristine.Note = "a plain WASI command, because it does not export " + abi.ExportServe + ": every request starts it anew, with the body on standard input and the answer on standard output; a spore function ends main with guest.Start(handler), one for AWS Lambda imports spore/guest/lambda/bridge"
 		return res, nil
 	}
 	frozen, err := res.frozen(ctx, m)
