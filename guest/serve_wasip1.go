@@ -159,9 +159,10 @@ func respond(res *Result) error {
 	}
 	room.frame = abi.AppendResult(room.frame[:0], res)
 	n := sys.SendResponse(room.frame)
-	if n == abi.TooLarge.Errno() {
-		return &sys.Error{Op: "send_response", Kind: abi.TooLarge,
-			Detail: "a body may have " + strconv.Itoa(abi.MaxBody) + " bytes, all headers together " + strconv.Itoa(abi.MaxHead)}
+	switch kind := abi.KindOfErrno(n); kind {
+	case abi.TooLarge, abi.Invalid:
+		return &sys.Error{Op: "send_response", Kind: kind, Detail: "a body may have " + strconv.Itoa(abi.MaxBody) +
+			" bytes, " + strconv.Itoa(abi.MaxPairs) + " headers together " + strconv.Itoa(abi.MaxHead)}
 	}
 	if err := sys.Check("send_response", n); err != nil {
 		return err

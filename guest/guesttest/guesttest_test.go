@@ -93,7 +93,11 @@ func TestAFailureHasItsStatusAndReason(t *testing.T) {
 	require.Contains(t, res.Logs(t)[0].Fields["error"], "no such alert")
 	res = fn.Get(t, "/large")
 	require.Equal(t, 502, res.Status)
-	require.Contains(t, res.Logs(t)[0].Fields["error"], "send_response: too_large: a body may have 6291456 bytes, all headers together 131072")
+	const limits = "a body may have 6291456 bytes, 1000 headers together 131072"
+	require.Contains(t, res.Logs(t)[0].Fields["error"], "send_response: too_large: "+limits)
+	res = fn.Get(t, "/many-headers")
+	require.Equal(t, 502, res.Status)
+	require.Contains(t, res.Logs(t)[0].Fields["error"], "send_response: invalid: "+limits)
 	res = fn.Get(t, "/spin")
 	require.Equal(t, 504, res.Status)
 	require.Contains(t, res.Logs(t)[0].Message, "Task timed out after 1.")

@@ -63,6 +63,8 @@ func handle(ctx context.Context, ev guest.Event) (guest.Result, error) {
 		return guest.Result{Status: uint32(res.Status), Body: res.Body}, nil
 	case "/redirect":
 		return guest.Result{Status: 302, Headers: guest.Pairs{{Name: "location", Value: "/elsewhere"}}}, nil
+	case "/many-headers":
+		return guest.Result{Headers: make(guest.Pairs, 1001)}, nil
 	case "/large":
 		return guest.Result{Body: make([]byte, 6<<20+1)}, nil
 	case "/headers":
