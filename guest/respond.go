@@ -1,14 +1,11 @@
 package guest
 
 import (
-	"errors"
 	"reflect"
 	"strconv"
 
 	"spore/abi"
 )
-
-var errAnswered = errors.New("guest: the event was answered already")
 
 // Respond sends the answer now and lets the handler go on: the client has its
 // answer, while the handler may work until the event's deadline. What the

@@ -26,7 +26,10 @@ var (
 	current *room // of the event being served, or of the next one
 )
 
-var errNoEvent = errors.New("guest: there is no event to answer before guest.Start: answer in the handler")
+var (
+	errAnswered = errors.New("guest: the event was answered already")
+	errNoEvent  = errors.New("guest: there is no event to answer before guest.Start: answer in the handler")
+)
 
 // Start says that initialisation is complete and hands over to handle. It does
 // not return: the host freezes the module inside Start, and each event enters

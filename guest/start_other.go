@@ -2,7 +2,11 @@
 
 package guest
 
-import "os"
+import (
+	"os"
+
+	"spore/guest/internal/sys"
+)
 
 // Start refuses to run outside a sandbox.
 func Start(Handler) {
@@ -10,4 +14,4 @@ func Start(Handler) {
 	os.Exit(2)
 }
 
-func respond(*Result) error { return errAnswered }
+func respond(*Result) error { return sys.Check("send_response", sys.SendResponse(nil)) }
