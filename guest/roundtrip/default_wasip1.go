@@ -2,4 +2,4 @@ package roundtrip
 
 import "net/http"
 
-func init() { http.DefaultTransport = Transport{} }
+func init() { take(http.DefaultTransport.(*http.Transport)) }

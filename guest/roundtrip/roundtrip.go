@@ -4,8 +4,10 @@
 //
 //	import _ "spore/guest/roundtrip"
 //
-// It sets http.DefaultTransport, inside a sandbox only: natively net/http keeps
-// its own. net/http adds about 8 MB to a module; guest/fetch does without it.
+// The host then makes the calls of http.DefaultTransport, inside a sandbox only. A
+// clone of it, or an http.Transport of a client's own, reaches nothing: it has to be
+// a Transport of this package. net/http adds about 8 MB to a module; guest/fetch
+// does without it.
 package roundtrip
 
 import (

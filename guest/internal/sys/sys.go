@@ -61,6 +61,9 @@ const (
 	InSample    = "a sample event has neither secrets nor keys: warm up with guest.Warm instead"
 )
 
+// ErrClone is what a clone of http.DefaultTransport gets, which has no host behind it.
+var ErrClone = errors.New("a clone of http.DefaultTransport has no network; use a roundtrip.Transport of spore/guest/roundtrip")
+
 // Detail says what can be done about a refusal of kind, as far as kind and Refused
 // tell: a host function's number comes without a text.
 func Detail(kind abi.Kind) string {

@@ -3,10 +3,10 @@ package bridge
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/http"
 
+	"spore/guest/internal/sys"
 	"spore/guest/roundtrip"
 )
 
@@ -30,7 +30,7 @@ func newTransport(api *runtimeAPI) *http.Transport {
 
 func (a *runtimeAPI) dial(_ context.Context, _, to string) (net.Conn, error) {
 	if to != address {
-		return nil, errors.New("a clone of http.DefaultTransport has no network; use a roundtrip.Transport of spore/guest/roundtrip")
+		return nil, sys.ErrClone
 	}
 	client, server := net.Pipe()
 	go a.serve(server)
