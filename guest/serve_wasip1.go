@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"strconv"
 
 	"spore/abi"
 	"spore/guest/internal/sys"
@@ -161,14 +160,8 @@ func respond(res *Result) error {
 		return errAnswered
 	}
 	room.frame = abi.AppendResult(room.frame[:0], res)
-	n := sys.SendResponse(room.frame)
-	switch kind := abi.KindOfErrno(n); kind {
-	case abi.TooLarge, abi.Invalid:
-		return &sys.Error{Op: "send_response", Kind: kind, Detail: "a body may have " + strconv.Itoa(abi.MaxBody) +
-			" bytes, " + strconv.Itoa(abi.MaxPairs) + " headers together " + strconv.Itoa(abi.MaxHead)}
-	}
-	if err := sys.Check("send_response", n); err != nil {
-		return err
+	if kind := abi.KindOfErrno(sys.SendResponse(room.frame)); kind != abi.None {
+		return &sys.Error{Op: "send_response", Kind: kind, Detail: sys.MessageDetail(kind)}
 	}
 	room.answered = true
 	return nil

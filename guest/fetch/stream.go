@@ -44,7 +44,7 @@ func open(ctx context.Context, req *Request, start func(frame []byte) int32) (*S
 	fd := start(frame)
 	if fd < 0 {
 		kind := abi.KindOfErrno(fd)
-		return nil, &sys.Error{Op: c.name, Kind: kind, Detail: sys.Detail(kind)}
+		return nil, &sys.Error{Op: c.name, Kind: kind, Detail: sys.MessageDetail(kind)}
 	}
 	c.file = descriptor.Open(ctx, fd, "http")
 	head, err := c.head()

@@ -75,3 +75,12 @@ func Detail(kind abi.Kind) string {
 	}
 	return ""
 }
+
+// MessageDetail is Detail for a request or an answer of HTTP.
+func MessageDetail(kind abi.Kind) string {
+	switch kind {
+	case abi.TooLarge, abi.Invalid:
+		return "a body may have " + strconv.Itoa(abi.MaxBody) + " bytes, " + strconv.Itoa(abi.MaxPairs) + " headers together " + strconv.Itoa(abi.MaxHead)
+	}
+	return Detail(kind)
+}
