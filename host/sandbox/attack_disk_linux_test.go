@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"spore/abi"
+	"spore/host/function"
 	"spore/host/sandbox"
 )
 
@@ -59,6 +60,23 @@ func TestM7AFullDisk(t *testing.T) {
 	left, err := filepath.Glob(filepath.Join(dir, "*", ".new-*"))
 	require.NoError(t, err)
 	require.Empty(t, left, "nothing half made is left")
+}
+
+// TestM7ADiskThatIsFullForTheCompiler is the host's trouble, of which its operator reads
+// what helps, and not the module's.
+func TestM7ADiskThatIsFullForTheCompiler(t *testing.T) {
+	dir, _ := smallDisk(t)
+	e := openEngine(t, sandbox.Options{Directory: dir, Compiler: compiler("well")})
+	full, err := os.Create(filepath.Join(dir, "full"))
+	require.NoError(t, err)
+	for err == nil {
+		_, err = full.Write(make([]byte, 4096))
+	}
+	require.ErrorIs(t, err, unix.ENOSPC)
+	require.NoError(t, full.Close())
+	_, err = e.Prepare(t.Context(), answering(), capable())
+	require.Equal(t, abi.Internal, function.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "no space left on device; make room")
 }
 
 // TestM7AReadOnlyDisk serves what is there.

@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"spore/abi"
@@ -114,13 +115,18 @@ func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritt
 	if ctx.Err() != nil {
 		return &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
 	}
-	return compileError(err, cmd.ProcessState, said.String())
+	return compileError(err, dir, cmd.ProcessState, said.String())
 }
 
-// compileError words what the compiling process died of. What is not the module's
-// doing has a kind of its own.
-func compileError(err error, died *os.ProcessState, said string) error {
+// compileError words what the compiling process died of, which was to leave code in dir.
+// What is not the module's doing has a kind of its own, or is the disk's.
+func compileError(err error, dir string, died *os.ProcessState, said string) error {
 	said, _, _ = strings.Cut(strings.TrimSpace(said), "\n")
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		if strings.Contains(said, full.Error()) {
+			return &os.PathError{Op: "compile into", Path: dir, Err: full}
+		}
+	}
 	switch {
 	case strings.Contains(said, "out of memory"), strings.Contains(said, "cannot allocate memory"):
 		return fmt.Errorf("compiling the module takes over %d MiB of memory", maxCompileMemory>>20)

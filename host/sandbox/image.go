@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"spore/abi"
 	"spore/host/function"
@@ -162,6 +163,9 @@ func loadError(err error) error {
 	var link *os.LinkError
 	if errors.As(err, &path) || errors.As(err, &link) {
 		kind = abi.Internal
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		err = fmt.Errorf("%w; make room on the disk of the data directory", err)
 	}
 	return &function.Error{Kind: kind, Op: "load", Err: err}
 }
