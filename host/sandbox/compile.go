@@ -99,10 +99,18 @@ func (e *Engine) compile(ctx context.Context, key string, rewritten *wasmbin.Rew
 	return os.Rename(work, dir)
 }
 
+// maxCompileTime is how long a compiling process may take by the wall's clock, ten times
+// what it may use of processors: one that was stopped, or finds none, would hold its
+// deploy for ever, and one of the maxCompiling places with it.
+const maxCompileTime = 10 * maxCompileSeconds * time.Second
+
 func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritten) error {
 	if e.opt.Compiler == nil {
 		return compileModule(ctx, dir, r.Wasm, r.Skeleton)
 	}
+	deploy := ctx
+	ctx, cancel := context.WithTimeout(ctx, e.compileTime)
+	defer cancel()
 	input := binary.LittleEndian.AppendUint32(nil, uint32(len(r.Wasm)))
 	cmd := exec.CommandContext(ctx, e.opt.Compiler[0], slices.Concat(e.opt.Compiler[1:], []string{dir})...)
 	cmd.Stdin = io.MultiReader(bytes.NewReader(input), bytes.NewReader(r.Wasm), bytes.NewReader(r.Skeleton))
@@ -112,8 +120,11 @@ func (e *Engine) compileInto(ctx context.Context, dir string, r *wasmbin.Rewritt
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
-		return &function.Error{Kind: abi.NotReady, Op: "compile", Err: ctx.Err()}
+	switch {
+	case deploy.Err() != nil:
+		return &function.Error{Kind: abi.NotReady, Op: "compile", Err: deploy.Err()}
+	case ctx.Err() != nil:
+		return &function.Error{Kind: abi.Overloaded, Op: "compile", Err: fmt.Errorf("not done after %v; the machine has no processor for it, or somebody has stopped it; deploy again", e.compileTime)}
 	}
 	return compileError(err, dir, cmd.ProcessState, said.String())
 }

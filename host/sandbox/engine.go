@@ -68,8 +68,9 @@ type Engine struct {
 	budget   *budget
 	threads  sync.Map // of *faultCount, by threadID: those that have executed a guest
 
-	compiling chan struct{} // holds one token for each module that is being compiled
-	compiles  sync.Map      // of a channel with room for one token, by key of the code
+	compiling   chan struct{} // holds one token for each module that is being compiled
+	compiles    sync.Map      // of a channel with room for one token, by key of the code
+	compileTime time.Duration // maxCompileTime, but in tests
 
 	restores restoreCounts
 
@@ -101,7 +102,7 @@ func Open(opt Options) (*Engine, error) {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
 	e := &Engine{opt: opt, start: time.Now(), budget: newBudget(opt.Memory),
-		compiling: make(chan struct{}, maxCompiling), programs: map[string]*program{}, images: map[*Image]struct{}{}}
+		compiling: make(chan struct{}, maxCompiling), compileTime: maxCompileTime, programs: map[string]*program{}, images: map[*Image]struct{}{}}
 	e.cores = newCores(opt.Cores, e.elapsed)
 	var err error
 	if e.files, err = openFiles(opt.Directory); err != nil {

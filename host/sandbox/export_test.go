@@ -1,6 +1,9 @@
 package sandbox
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // PageOut asks the kernel to swap out the memory of img's idle instances, and
 // returns how many of their pages are in swap then.
@@ -45,3 +48,6 @@ func (e *Engine) Restores() Restores {
 	c := &e.restores
 	return Restores{c.inPlace.Load(), c.spared.Load(), c.dropped.Load()}
 }
+
+// CompileWithin is how long the engine's compiling processes may take.
+func CompileWithin(e *Engine, d time.Duration) { e.compileTime = d }

@@ -67,6 +67,19 @@ func TestACancelledCompilationIsNotTheModulesFault(t *testing.T) {
 	require.NotContains(t, err.Error(), "processor time")
 }
 
+// TestACompilationEndsByTheWallsClock: a process that was stopped uses no processor time,
+// which alone was bounded, and deploys of serve have no deadline.
+func TestACompilationEndsByTheWallsClock(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Compiler: []string{"/bin/sh", "-c", "kill -STOP $$"}})
+	sandbox.CompileWithin(e, 100*time.Millisecond)
+	err := within(t, func() error {
+		_, err := e.Prepare(t.Context(), answering(), capable())
+		return err
+	})
+	require.Equal(t, abi.Overloaded, function.KindOf(err), "%v", err)
+	require.ErrorContains(t, err, "not done after 100ms")
+}
+
 // TestLessMemoryThanAModuleBeginsWith is refused whether the module's code is known
 // already or not.
 func TestLessMemoryThanAModuleBeginsWith(t *testing.T) {
