@@ -100,7 +100,7 @@ func (h *host) prepare(ctx context.Context, spec *function.Spec) (*deployed, err
 	if err != nil {
 		return nil, h.refused(spec, err)
 	}
-	if was := h.deployed[spec.Name]; was != nil && was.live.Image.Resident() { // somebody is using it
+	if was := h.deployed[spec.Name]; was != nil && was.live.Image.Wanted() { // somebody is using it, or waits for it
 		if err := img.Wake(ctx); err != nil {
 			img.Close()
 			return nil, h.refused(spec, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
@@ -88,6 +89,36 @@ func TestADeployThatIsCancelledChangesNothing(t *testing.T) {
 	require.Equal(t, before.digest, h.deployed["hello"].digest)
 	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
 	require.NoError(t, err)
+}
+
+// TestAVersionThatIsWaitedForIsReplacedByOneThatIsThere: with one at rest in its place, events
+// begin to wait anew, and where versions come faster than they are brought into memory,
+// no event ever finds one.
+func TestAVersionThatIsWaitedForIsReplacedByOneThatIsThere(t *testing.T) {
+	t.Parallel()
+	h, dir := newDeployer(t)
+	patient := strings.Replace(helloFile, "module", "timeout = \"5m\"\nmodule", 1) // whatever the machine does besides
+	blue := loadConfig(t, dir, strings.Replace(patient, "module", "env = { COLOUR = \"blue\" }\nmodule", 1))
+	require.NoError(t, h.deploy(t.Context(), blue)) // its snapshot is there from now on
+	require.NoError(t, h.deploy(t.Context(), loadConfig(t, dir, patient)))
+	code := filepath.Join(h.derived, "code")
+	require.NoError(t, os.RemoveAll(code)) // so that bringing it into memory takes a while
+	require.NoError(t, os.Mkdir(code, 0o700))
+	served := make(chan error, 1)
+	go func() {
+		a, err := h.invokeLocal(context.Background(), "hello", httptest.NewRequest("GET", "/", nil))
+		if err == nil && a.Status != 200 {
+			err = fmt.Errorf("status %d: %s", a.Status, a.Body)
+		}
+		served <- err
+	}()
+	require.Eventually(t, func() bool {
+		begun, err := filepath.Glob(filepath.Join(code, ".new-*"))
+		return err == nil && len(begun) > 0
+	}, time.Minute, time.Millisecond)
+	require.NoError(t, h.deploy(t.Context(), blue))
+	require.True(t, h.deployed["hello"].live.Image.Resident())
+	require.NoError(t, <-served)
 }
 
 // TestRoutesThatClashChangeNothing moves a route to another function while the one that

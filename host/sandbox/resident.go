@@ -242,6 +242,13 @@ func (img *Image) sweep(since int64) {
 // Resident reports whether the image is in memory.
 func (img *Image) Resident() bool { return img.resident.Load() != nil }
 
+// Wanted reports whether the image is in memory, or on its way there.
+func (img *Image) Wanted() bool {
+	img.mu.Lock()
+	defer img.mu.Unlock()
+	return img.Resident() || img.waking != nil
+}
+
 // Touch marks the image's files as used today, for whoever deletes old ones. It is
 // false when the image is at rest and its module is gone, of which all else can be
 // made again.
