@@ -68,7 +68,7 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 type Sources struct {
 	Dirs     []string // package directories, in which any Go file may come to matter
 	Embedded []string // what may come to be embedded: the last name is a pattern of path.Match
-	Files    []string // to embed, there or not; go.mod and go.sum
+	Files    []string // to embed, there or not; go.mod and go.sum; go.work and go.work.sum of a workspace
 }
 
 // FindSources returns the sources of dir's command, also when it does not compile.
@@ -79,7 +79,14 @@ func FindSources(ctx context.Context, dir string) (*Sources, error) {
 	if err != nil {
 		return nil, err
 	}
+	workspace, err := goTool(ctx, dir, nil, "env", "GOWORK")
+	if err != nil {
+		return nil, err
+	}
 	s := &Sources{}
+	if file := strings.TrimSuffix(string(workspace), "\n"); filepath.IsAbs(file) { // otherwise "off" or ""
+		s.Files = append(s.Files, file, file+".sum")
+	}
 	var pkg string // whose lines follow
 	for line := range strings.Lines(string(out)) {
 		kind, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")

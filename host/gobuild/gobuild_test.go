@@ -117,6 +117,16 @@ func TestSourcesAreThoseThatMatter(t *testing.T) {
 	require.NoError(t, err, "a source that does not compile has sources all the same")
 }
 
+// TestAWorkspaceIsASource: it says which modules others are taken from, and in which versions.
+func TestAWorkspaceIsASource(t *testing.T) {
+	dir := program(t)
+	goWork := filepath.Join(dir, "go.work")
+	require.NoError(t, os.WriteFile(goWork, []byte("go 1.26.0\n\nuse .\n"), 0o600))
+	s, err := gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
+	require.NoError(t, err)
+	require.Subset(t, s.Files, []string{goWork, goWork + ".sum"})
+}
+
 // TestWhatMayComeToBeEmbeddedIsASource: the next change of a build without a file to embed
 // is that file, and a file that a directory gets is embedded with it.
 func TestWhatMayComeToBeEmbeddedIsASource(t *testing.T) {
