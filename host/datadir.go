@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,21 +71,27 @@ func (d *dataDir) Close() error {
 	return errors.Join(unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
 }
 
-// collect deletes derived files that nobody has used for age. derived may be a
-// link to a directory that hosts share.
+// collect deletes derived files that nobody has used for age, and directories that have
+// not changed for as long and are empty then. derived may be a link to a directory that
+// hosts share.
 func collect(derived string, now time.Time, age time.Duration) (removed int) {
 	if real, err := filepath.EvalSymlinks(derived); err == nil {
 		derived = real
 	}
+	var old []string // a directory before what is in it
 	_ = filepath.WalkDir(derived, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil || path == derived {
 			return nil
 		}
-		info, err := entry.Info()
-		if err == nil && now.Sub(info.ModTime()) > age && os.Remove(path) == nil {
-			removed++
+		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > age {
+			old = append(old, path)
 		}
 		return nil
 	})
+	for _, path := range slices.Backward(old) {
+		if os.Remove(path) == nil { // no directory with anything in it
+			removed++
+		}
+	}
 	return removed
 }

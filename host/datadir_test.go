@@ -21,8 +21,13 @@ func TestCollectDeletesWhatNobodyUsesAnyMore(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
 		require.NoError(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
 	}
-	require.Equal(t, 2, collect(dir, now, derivedAge))
+	age := now.Add(-40 * 24 * time.Hour)
+	require.NoError(t, os.Chtimes(filepath.Join(dir, "compiled/x"), age, age))
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "compiled/.new-1"), 0o700)) // another host is about to fill it
+	require.Equal(t, 3, collect(dir, now, derivedAge))
 	require.FileExists(t, filepath.Join(dir, "images/new"))
+	require.NoDirExists(t, filepath.Join(dir, "compiled/x"))
+	require.DirExists(t, filepath.Join(dir, "compiled/.new-1"))
 	require.Zero(t, collect(filepath.Join(dir, "missing"), now, derivedAge))
 }
 
