@@ -14,14 +14,17 @@ import (
 )
 
 // derivedAge is how long a derived file is kept since it was last used: deployed,
-// or brought into memory. A host deploys all its functions when it starts, so only
-// one that runs for longer without asking for a function once deletes too early.
+// brought into memory, or its function's host was running (touchTime).
 const derivedAge = 30 * 24 * time.Hour
 
-// attachedAge is the same for hosts that tests start. Every change of a function
-// leaves some megabytes, and every port of a stand-in that its env names half a
-// megabyte.
+// attachedAge is the same for hosts that tests start, and where all files together are
+// over derivedRoom. Every change of a function leaves 3 to 60 MB, and every port of a
+// stand-in that its env names half a megabyte.
 const attachedAge = 24 * time.Hour
+
+// derivedRoom is how many bytes derived files may take before they are kept for less
+// long. What all functions that serve need is kept, whatever it takes.
+const derivedRoom = 1 << 30
 
 // dataDir is the host's data directory, locked:
 //
@@ -71,24 +74,40 @@ func (d *dataDir) Close() error {
 	return errors.Join(unix.Flock(int(d.lock.Fd()), unix.LOCK_UN), d.lock.Close())
 }
 
-// collect deletes derived files that nobody has used for age, and directories that have
-// not changed for as long and are empty then. derived may be a link to a directory that
-// hosts share.
+// collect deletes derived files that nobody has used for age, or for a day where there are
+// many, and directories that have not changed for as long and are empty then. derived may
+// be a link to a directory that hosts share.
 func collect(derived string, now time.Time, age time.Duration) (removed int) {
 	if real, err := filepath.EvalSymlinks(derived); err == nil {
 		derived = real
 	}
-	var old []string // a directory before what is in it
+	var old, unused []string // for age, and for a day; a directory before what is in it
+	var size int64
 	_ = filepath.WalkDir(derived, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || path == derived {
 			return nil
 		}
-		if info, err := entry.Info(); err == nil && now.Sub(info.ModTime()) > age {
+		info, err := entry.Info()
+		if err != nil {
+			return nil
+		}
+		size += info.Size()
+		if now.Sub(info.ModTime()) > age {
 			old = append(old, path)
+		}
+		if now.Sub(info.ModTime()) > attachedAge {
+			unused = append(unused, path)
 		}
 		return nil
 	})
+	if size > derivedRoom {
+		old = unused
+	}
 	for _, path := range slices.Backward(old) {
+		info, err := os.Lstat(path)
+		if err != nil || !info.IsDir() && now.Sub(info.ModTime()) <= attachedAge {
+			continue // another host has begun to use it
+		}
 		if os.Remove(path) == nil { // no directory with anything in it
 			removed++
 		}

@@ -31,6 +31,23 @@ func TestCollectDeletesWhatNobodyUsesAnyMore(t *testing.T) {
 	require.Zero(t, collect(filepath.Join(dir, "missing"), now, derivedAge))
 }
 
+// TestManyDerivedFilesAreKeptForLessLong: an edit of a source leaves 3 to 60 MB.
+func TestManyDerivedFilesAreKeptForLessLong(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	write := func(name string, age time.Duration, size int64) {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		require.NoError(t, os.Truncate(path, size)) // a hole: no disk has to hold it
+		require.NoError(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
+	}
+	write("yesterday", 25*time.Hour, derivedRoom/2)
+	write("today", 23*time.Hour, derivedRoom/2)
+	require.Zero(t, collect(dir, now, derivedAge))
+	write("now", 0, 1)
+	require.Equal(t, 1, collect(dir, now, derivedAge))
+	require.NoFileExists(t, filepath.Join(dir, "yesterday"))
+}
+
 func TestDataDirectoryIsLockedUntilClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	first, err := openDataDir(path)

@@ -8,7 +8,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +63,36 @@ func TestADeployMakesFilesThatWereDeletedAgain(t *testing.T) {
 			require.Equal(t, before.Ref, h.deployed["hello"].live.Ref, "it is no new version")
 		})
 	}
+}
+
+// TestAHostThatDeploysNothingKeepsItsFiles while another on the same directory collects.
+func TestAHostThatDeploysNothingKeepsItsFiles(t *testing.T) {
+	t.Parallel()
+	h, dir := newDeployer(t)
+	require.NoError(t, h.deploy(t.Context(), loadConfig(t, dir, helloFile)))
+	past := time.Now().Add(-2 * derivedAge)
+	require.NoError(t, filepath.WalkDir(h.derived, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chtimes(path, past, past)
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var touching sync.WaitGroup
+	touching.Go(func() { _ = h.touch(ctx, time.Millisecond) })
+	require.Eventually(t, func() bool {
+		modules, err := filepath.Glob(filepath.Join(h.derived, "modules", "*"))
+		require.NoError(t, err)
+		return !slices.ContainsFunc(modules, func(path string) bool {
+			info, err := os.Stat(path)
+			return err != nil || time.Since(info.ModTime()) > derivedAge
+		})
+	}, time.Minute, time.Millisecond)
+	cancel()
+	touching.Wait()
+	collect(h.derived, time.Now(), derivedAge)
+	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
+	require.NoError(t, err)
 }
 
 func deleteFiles(t *testing.T, dir string) {

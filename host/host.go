@@ -36,6 +36,7 @@ type host struct {
 	files    moduleFiles
 	engine   *sandbox.Engine
 	sweeping func() // ends taking idle functions out of memory
+	touching func() // ends marking the files of what serves as used
 	http     *capability.HTTP
 	state    *state.State   // nil until a function may keep something
 	kv       *capability.KV // over state
@@ -98,7 +99,27 @@ func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() 
 	h.http = capability.NewHTTP(capability.HTTPOptions{UserAgent: cfg.Host.UserAgent})
 	h.dispatcher = invoke.New(invoke.Options{Concurrency: cfg.Host.Concurrency, Now: now})
 	h.invoker = &telemetry.Invoker{Next: h.dispatcher, Log: log}
+	h.touching = background(func(ctx context.Context) error { return h.touch(ctx, touchTime) })
 	return h, nil
+}
+
+// touchTime is how often files are marked as used that a function needs on its way back
+// into memory: some times a day, after which another host may delete others (attachedAge).
+const touchTime = 6 * time.Hour
+
+// touch does that until ctx ends. A function that nobody asks for may be at rest for as
+// long as the host runs.
+func (h *host) touch(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			h.dispatcher.Touch()
+		}
+	}
 }
 
 // close lets go of all functions. Nothing may be invoked any more.
@@ -106,6 +127,7 @@ func (h *host) close() {
 	h.dispatcher.Close()
 	h.http.Close()
 	h.sweeping()
+	h.touching()
 	if h.state != nil {
 		h.state.Close()
 	}

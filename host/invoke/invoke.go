@@ -80,6 +80,13 @@ func (d *Dispatcher) Replace(functions []Live) {
 	}
 }
 
+// Touch marks the files of all live versions as used today.
+func (d *Dispatcher) Touch() {
+	for _, e := range *d.table.Load() {
+		e.Image.Touch()
+	}
+}
+
 // Close empties the table. Events under way go on to their end.
 func (d *Dispatcher) Close() { d.Replace(nil) }
 
