@@ -122,6 +122,58 @@ func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	}
 }
 
+// TestX2WhatFindsNoRoomEverIsRefused: a function that begins with more than all sandboxes may
+// have together would answer nothing but 503.
+func TestX2WhatFindsNoRoomEverIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	wasm := bytes.Replace(answering(), section(5, oneMemory), section(5, []byte{1, 0, 32}), 1) // 2 MiB
+	s := capable()
+	s.MemoryMax = 4 << 20
+	prepare := func(budget int64) error {
+		img, err := openEngine(t, sandbox.Options{Directory: dir, Memory: budget}).Prepare(t.Context(), wasm, s)
+		if err != nil {
+			return err
+		}
+		defer img.Close()
+		_, _, err = ask(t, img, abi.Event{}, 5*time.Second)
+		return err
+	}
+	refused := func() {
+		err := prepare(2<<20 - 1)
+		require.Equal(t, abi.Invalid, function.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, "begins with 2 MiB, and all sandboxes together may have 1 MiB; raise memory under [host]")
+	}
+	refused()
+	require.NoError(t, prepare(2<<20))
+	refused() // also where its snapshot is there
+}
+
+// TestX2ADeployThatFindsNoMemoryMayBeTriedAgain is told from one whose module is wrong.
+func TestX2ADeployThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: 32 << 20})
+	s := settings()
+	s.MemoryMax = 32 << 20
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+	require.NoError(t, err)
+	defer img.Close()
+	var open []*sandbox.Sandbox
+	for err == nil {
+		var sb *sandbox.Sandbox
+		if sb, err = img.Open(t.Context()); err == nil {
+			open = append(open, sb)
+		}
+	}
+	s.Name = "another"
+	_, err = e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+	require.Equal(t, abi.Overloaded, function.KindOf(err), "%v", err)
+	for _, sb := range open {
+		sb.Close()
+	}
+	another, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+	require.NoError(t, err)
+	another.Close()
+}
+
 // TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once
 // allocate until they are refused.
 func TestG6MemoryIsBoundedByTheLimitTimesTheGuests(t *testing.T) {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"sync/atomic"
 )
@@ -22,6 +23,14 @@ func newBudget(limit int64) *budget {
 		limit = math.MaxInt64
 	}
 	return &budget{limit: limit}
+}
+
+// fits is an error where n bytes are more than there are when nothing is used.
+func (b *budget) fits(n uint64) error {
+	if int64(n) <= b.limit {
+		return nil
+	}
+	return fmt.Errorf("it begins with %d MiB, and all sandboxes together may have %d MiB; raise memory under [host] in functions.toml", n>>20, b.limit>>20)
 }
 
 // take reports whether n more bytes may be used.

@@ -86,7 +86,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) {
 	img := e.newImage(digest, settings)
 	header, _, err := img.readSnapshot()
-	if err != nil || !e.files.hasModule(digest) {
+	if err != nil || !e.files.hasModule(digest) || e.budget.fits(header.Size) != nil {
 		return nil, false
 	}
 	img.note, img.codeKey = header.Note, header.Code
@@ -138,9 +138,16 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, loadError(err)
 	}
 	res, err := img.freeze(ctx, p, m)
+	if errors.Is(err, errNoMemory) { // a later try may find others to have given theirs back
+		err = &function.Error{Kind: abi.Overloaded, Op: "load", Err: err}
+	}
 	if err != nil {
 		img.engine.releaseProgram(p)
 		return nil, err
+	}
+	if err := img.engine.budget.fits(res.snapshot.Size); err != nil {
+		res.release()
+		return nil, loadError(err)
 	}
 	res.snapshot.Code = p.key
 	if err := img.store(wasm, res.snapshot); err != nil {
