@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,7 +15,9 @@ import (
 	"github.com/fsnotify/fsnotify"
 	"github.com/stretchr/testify/require"
 
+	"spore/abi"
 	"spore/host/config"
+	"spore/host/function"
 )
 
 // oneModule has its module beside functions.toml, in a directory that is not watched for
@@ -445,6 +448,18 @@ func TestPermissionsCountWhileSomethingIsWrong(t *testing.T) {
 	require.NoError(t, os.Chmod(filepath.Join(dir, "modules/hello.wasm"), 0o644))
 	require.True(t, w.wait(soon(t)))
 	require.NoError(t, os.Chmod(filepath.Join(dir, "modules"), 0o755))
+	require.True(t, w.wait(soon(t)))
+}
+
+// TestADeployWithoutRoomIsTriedAgain: what is deployed is not what the files say, and nothing
+// of theirs will change.
+func TestADeployWithoutRoomIsTriedAgain(t *testing.T) {
+	full := &function.Error{Kind: abi.Overloaded, Op: "deploy b", Err: errors.New("no memory")}
+	wrong := &function.Error{Kind: abi.Invalid, Op: "deploy a"}
+	require.True(t, lacksRoom(errors.Join(errors.Join(wrong, nil, full), nil)))
+	require.False(t, lacksRoom(errors.Join(errors.Join(wrong), nil)))
+	require.False(t, lacksRoom(nil))
+	w := watcher{again: time.Millisecond}
 	require.True(t, w.wait(soon(t)))
 }
 

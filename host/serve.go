@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"spore/abi"
 	"spore/host/config"
 	"spore/host/function"
 	"spore/host/trigger/web"
@@ -207,13 +208,29 @@ func (s *server) reloadOnChange(ctx context.Context) {
 		if !fresh && !s.watcher.wait(ctx) || ctx.Err() != nil {
 			return
 		}
-		s.watcher.wrong = !s.reload(ctx)
+		err := s.reload(ctx)
+		s.watcher.wrong, s.watcher.again = err != nil, 0
+		if lacksRoom(err) {
+			s.watcher.again = tryAgain
+		}
 	}
+}
+
+// tryAgain is how long after a deploy for which there was no room it is tried again.
+const tryAgain = 30 * time.Second
+
+// lacksRoom reports whether err is, or joins, one that may pass without any change of files:
+// others were using all memory, or all processors for minutes.
+func lacksRoom(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(joined.Unwrap(), lacksRoom)
+	}
+	return function.KindOf(err) == abi.Overloaded
 }
 
 // reload deploys the configuration as the files are now. What is wrong leaves
 // what serves as it is, and is logged.
-func (s *server) reload(ctx context.Context) (ok bool) {
+func (s *server) reload(ctx context.Context) error {
 	start := time.Now()
 	cfg, err := config.Load(s.cfg.Path)
 	if err == nil && len(cfg.Functions) == 0 && len(s.deployed) > 0 { // as while an editor writes it, or on a full disk
@@ -221,7 +238,7 @@ func (s *server) reload(ctx context.Context) (ok bool) {
 	}
 	if err != nil {
 		s.log.Error("functions.toml not reloaded; what served goes on", "error", err.Error())
-		return false
+		return err
 	}
 	if cfg.Host != s.cfg.Host {
 		s.log.Warn("changes under [host] take effect after a restart")
@@ -234,7 +251,7 @@ func (s *server) reload(ctx context.Context) (ok bool) {
 	} else if ctx.Err() == nil {
 		s.log.Error("not deployed; the old version goes on", "error", err.Error())
 	}
-	return err == nil
+	return err
 }
 
 // collect removes derived files that nothing uses any more. Only a deploy that went well

@@ -38,6 +38,7 @@ type watcher struct {
 	dirs   map[string]bool     // directories of which every Go file matters, likewise
 	embeds map[string][]string // patterns of names that matter in a directory, likewise
 	wrong  bool                // the last look at them failed, and permissions may have been why
+	again  time.Duration       // until the next look when nothing changes; 0 says that there is none
 	wanted map[string]bool     // directories that should be watched, and whether it is worth a line when one is not
 	log    *slog.Logger
 
@@ -275,12 +276,15 @@ func (w *watcher) forget(gone string) {
 	}
 }
 
-// wait returns true when something has changed and been quiet since, or on a
-// signal; false when ctx has ended.
+// wait returns true when something has changed and been quiet since, when it is time for
+// another look, or on a signal; false when ctx has ended.
 func (w *watcher) wait(ctx context.Context) bool {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
 	defer timer.Stop()
+	if w.again > 0 {
+		timer.Reset(w.again)
+	}
 	for {
 		select {
 		case <-ctx.Done():
