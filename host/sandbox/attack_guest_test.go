@@ -148,6 +148,45 @@ func TestX2WhatFindsNoRoomEverIsRefused(t *testing.T) {
 	refused() // also where its snapshot is there
 }
 
+// TestX2AMemoryForWhichThereIsNoRoomIsNotMade: a module of 530 bytes may begin with 4 GiB.
+func TestX2AMemoryForWhichThereIsNoRoomIsNotMade(t *testing.T) {
+	wasm := bytes.Replace(answering(), section(5, oneMemory), section(5, cat([]byte{1, 0}, leb(65_000))), 1)
+	s := capable()
+	s.MemoryMax = 4 << 30
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: 64 << 20})
+	most, _ := rise(t, func() {
+		_, err := e.Prepare(t.Context(), wasm, s)
+		require.Equal(t, abi.Invalid, function.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, "raise memory under [host]")
+	})
+	require.Less(t, most, int64(64<<20))
+}
+
+// TestX2WhatIsBeingDeployedIsInTheBudget from its first page on.
+func TestX2WhatIsBeingDeployedIsInTheBudget(t *testing.T) {
+	const mib = 1 << 20
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: 48 * mib})
+	of := func(pages int) []byte {
+		return bytes.Replace(answering(), section(5, oneMemory), section(5, cat([]byte{1, 0}, leb(pages))), 1)
+	}
+	s := capable()
+	s.MemoryMax = 32 * mib
+	img, err := e.Prepare(t.Context(), of(512), s)
+	require.NoError(t, err)
+	defer img.Close()
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	_, err = e.Prepare(t.Context(), of(511), s)
+	require.Equal(t, abi.Overloaded, function.KindOf(err), "%v", err)
+	sb.Close()
+	for range 2 { // and is given back
+		img, err := e.Prepare(t.Context(), of(511), s)
+		require.NoError(t, err)
+		img.Close()
+		s.Name += "-again"
+	}
+}
+
 // TestX2ADeployThatFindsNoMemoryMayBeTriedAgain is told from one whose module is wrong.
 func TestX2ADeployThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
 	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: 32 << 20})

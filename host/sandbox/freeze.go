@@ -18,6 +18,10 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 	if isCommand(m) && len(img.settings.Warmup) > 0 {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "warm up", Err: errors.New("a plain WASI command starts anew in every request; take warmup out of functions.toml")}
 	}
+	if !img.engine.budget.take(initialSize(m)) {
+		return nil, errNoMemory
+	}
+	defer img.engine.budget.give(initialSize(m)) // what serves takes its own
 	pristine, err := initialMemory(m)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "initialise", Err: err}
@@ -37,10 +41,13 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 	return frozen, err
 }
 
+// initialSize is how many bytes of memory a module begins with.
+func initialSize(m *wasmbin.Module) uint64 { return uint64(m.MemoryMin) * wasmPage }
+
 // initialMemory is the memory of a module of which no code has run: its data
 // segments, which the rewriter has taken out, and which Parse found to lie in it.
 func initialMemory(m *wasmbin.Module) (*snapshot, error) {
-	memory := make([]byte, uint64(m.MemoryMin)*wasmPage)
+	memory := make([]byte, initialSize(m))
 	if len(memory) == 0 {
 		return nil, errors.New("the module has no memory to begin with, so it can take no event")
 	}

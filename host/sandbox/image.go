@@ -127,7 +127,8 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, loadError(err)
 	}
 	pages := uint32(img.settings.MemoryMax / wasmPage)
-	if err := errors.Join(checkModule(m), m.CheckMemory(pages)); err != nil {
+	budget := img.engine.budget
+	if err := errors.Join(checkModule(m), m.CheckMemory(pages), budget.fits(initialSize(m))); err != nil {
 		return nil, loadError(err)
 	}
 	if err := img.engine.files.makeDirectories(); err != nil {
@@ -145,7 +146,7 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		img.engine.releaseProgram(p)
 		return nil, err
 	}
-	if err := img.engine.budget.fits(res.snapshot.Size); err != nil {
+	if err := budget.fits(res.snapshot.Size); err != nil {
 		res.release()
 		return nil, loadError(err)
 	}
