@@ -68,13 +68,15 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 type Sources struct {
 	Dirs     []string // package directories, in which any Go file may come to matter
 	Embedded []string // what may come to be embedded: the last name is a pattern of path.Match
-	Files    []string // to embed, there or not; go.mod and go.sum; go.work and go.work.sum of a workspace
+	Files    []string // to embed, there or not; go.mod and go.sum; go.work and go.work.sum of a workspace; vendor/modules.txt
 }
 
 // FindSources returns the sources of dir's command, also when it does not compile.
 func FindSources(ctx context.Context, dir string) (*Sources, error) {
-	const format = `{{if and (not .Standard) .Module}}{{if or .Module.Main .Module.Replace}}` +
-		`dir:{{.Dir}}{{"\n"}}mod:{{.Module.GoMod}}{{"\n"}}{{range .EmbedPatterns}}embed:{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
+	// Of modules whose packages are vendored the go command tells no go.mod.
+	const format = `{{if and .Dir .Module (not .Standard)}}{{if or .Module.Main .Module.Replace (not .Module.GoMod)}}` +
+		`dir:{{.Dir}}{{"\n"}}{{with .Module.GoMod}}mod:{{.}}{{else}}vendored:{{.ImportPath}}{{end}}{{"\n"}}` +
+		`{{range .EmbedPatterns}}embed:{{.}}{{"\n"}}{{end}}{{end}}{{end}}`
 	out, err := goTool(ctx, dir, nil, "list", "-e", "-deps", "-f", format, ".")
 	if err != nil {
 		return nil, err
@@ -98,6 +100,8 @@ func FindSources(ctx context.Context, dir string) (*Sources, error) {
 			s.embed(pkg, strings.TrimPrefix(name, "all:"))
 		case "mod":
 			s.Files = append(s.Files, name, filepath.Join(filepath.Dir(name), "go.sum"))
+		case "vendored":
+			s.Files = append(s.Files, filepath.Join(strings.TrimSuffix(pkg, filepath.FromSlash(name)), "modules.txt"))
 		}
 	}
 	for _, paths := range []*[]string{&s.Dirs, &s.Embedded, &s.Files} {

@@ -127,6 +127,32 @@ func TestAWorkspaceIsASource(t *testing.T) {
 	require.Subset(t, s.Files, []string{goWork, goWork + ".sum"})
 }
 
+// TestWhatIsVendoredIsASource: after `go get` a build fails until `go mod vendor` has
+// written there, and nowhere else.
+func TestWhatIsVendoredIsASource(t *testing.T) {
+	dir := program(t)
+	for name, content := range map[string]string{
+		"go.mod":                            "module example\n\ngo 1.26.0\n\nrequire (\n\texample.com/a v1.0.0\n\texample.com/b v1.0.0\n)\n\nreplace example.com/b => ./b\n",
+		"cmd/main.go":                       "package main\n\nimport (\n\t_ \"example.com/a/part\"\n\t_ \"example.com/b\"\n)\n\nfunc main() {}\n",
+		"b/go.mod":                          "module example.com/b\n",
+		"vendor/example.com/a/part/part.go": "package part\n",
+		"vendor/example.com/b/b.go":         "package b\n",
+		"vendor/modules.txt": "# example.com/a v1.0.0\n## explicit; go 1.26\nexample.com/a/part\n" +
+			"# example.com/b v1.0.0 => ./b\n## explicit\nexample.com/b\n# example.com/b => ./b\n",
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	_, err := gobuild.Build(t.Context(), filepath.Join(dir, "cmd"), t.TempDir())
+	require.NoError(t, err)
+	s, err := gobuild.FindSources(t.Context(), filepath.Join(dir, "cmd"))
+	require.NoError(t, err)
+	in := func(name string) string { return filepath.Join(dir, name) }
+	require.Equal(t, []string{in("cmd"), in("vendor/example.com/a/part"), in("vendor/example.com/b")}, s.Dirs)
+	require.Equal(t, []string{in("go.mod"), in("go.sum"), in("vendor/modules.txt")}, s.Files)
+}
+
 // TestWhatMayComeToBeEmbeddedIsASource: the next change of a build without a file to embed
 // is that file, and a file that a directory gets is embedded with it.
 func TestWhatMayComeToBeEmbeddedIsASource(t *testing.T) {
