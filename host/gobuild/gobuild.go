@@ -51,16 +51,22 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
 	defer unlock()
+	touch(out + ".lock")
 	if _, err := goTool(ctx, dir, []string{"GOTMPDIR=" + cache}, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "."); err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	_ = os.Chtimes(out, now, now) // used today: what has not been for long may be collected
+	touch(out)
 	module, err := os.ReadFile(out)
 	if bytes.HasPrefix(module, []byte("!<arch>")) { // what the go command makes of other packages
 		return nil, &Error{dir, "the package there is no command; a function is package main, and its main ends in guest.Start(handler)"}
 	}
 	return module, err
+}
+
+// touch marks a file as used today: what has not been for long may be collected.
+func touch(path string) {
+	now := time.Now()
+	_ = os.Chtimes(path, now, now)
 }
 
 // Sources is what a module was built from, outside the standard library and the

@@ -47,3 +47,21 @@ func TestABuildThatWaitsForAnotherCanBeStopped(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, built, again)
 }
+
+// TestTheLockOfABuildIsNoOldFile: it would be collected, and a second build begin beside the
+// first.
+func TestTheLockOfABuildIsNoOldFile(t *testing.T) {
+	dir, cache := filepath.Join(program(t), "cmd"), t.TempDir()
+	past := time.Now().Add(-time.Hour)
+	for range 2 {
+		_, err := gobuild.Build(t.Context(), dir, cache)
+		require.NoError(t, err)
+		locks, err := filepath.Glob(filepath.Join(cache, "*.lock"))
+		require.NoError(t, err)
+		require.Len(t, locks, 1)
+		info, err := os.Stat(locks[0])
+		require.NoError(t, err)
+		require.True(t, info.ModTime().After(past))
+		require.NoError(t, os.Chtimes(locks[0], past, past))
+	}
+}
