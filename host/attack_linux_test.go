@@ -35,6 +35,27 @@ func TestM4AHostThatCannotCompileInAnotherProcessDoesNotStart(t *testing.T) {
 	require.Contains(t, string(out), "spore: find spore's own file")
 }
 
+// TestM4AHostWhoseFileIsReplacedCompilesOn: an upgrade puts another program there, before
+// or without a restart.
+func TestM4AHostWhoseFileIsReplacedCompilesOn(t *testing.T) {
+	spore, err := exec.LookPath("spore")
+	require.NoError(t, err)
+	program, err := os.ReadFile(spore)
+	require.NoError(t, err)
+	bin, dir := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "spore"), program, 0o700))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	writeConfig(t, dir, "[function.f]\nmodule = \"f.wasm\"\n[[function.f.route]]\npath = \"/\"\n")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f.wasm"), saying("old"), 0o600))
+	h := startProcess(t, dir)
+	require.NoError(t, os.Remove(filepath.Join(bin, "spore")))
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "spore"), []byte("#!/bin/sh\nexit 1\n"), 0o700))
+	other, greeting := variant(t, 0) // with other code, not only other data
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f.wasm"), other, 0o600))
+	h.next(`"reloaded"`)
+	require.Equal(t, greeting, h.get("/").body)
+}
+
 // TestS6AHostLeavesNoCoreDump starts a host where the limit on core dumps is as high as
 // it may be.
 func TestS6AHostLeavesNoCoreDump(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,9 @@ func compiler() ([]string, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find spore's own file, which compiles modules in another process: %w; on Linux that takes /proc", err)
+	}
+	if runtime.GOOS == "linux" {
+		exe = "/proc/self/exe" // this program, also where another has been put in its place
 	}
 	return []string{exe, compileVerb}, nil
 }
