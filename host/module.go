@@ -101,6 +101,9 @@ func (f *moduleFiles) module(path string, now time.Time) (*module, error) {
 	if ok && known.file == file {
 		return &module{digest: known.digest, path: path}, nil
 	}
+	if file.size > sandbox.MaxModule {
+		return nil, fmt.Errorf("%s has %d MiB; a module may have %d", path, file.size>>20, sandbox.MaxModule>>20)
+	}
 	wasm, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

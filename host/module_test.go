@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -66,4 +67,18 @@ func TestAModuleThatIsNotWhatItsDigestSaysIsRefused(t *testing.T) {
 	m := module{digest: sandbox.Digest([]byte("one")), path: path}
 	_, err := m.bytes()
 	require.ErrorContains(t, err, "changed while it was deployed; deploy again")
+}
+
+// TestAFileThatIsNoModuleIsNotRead: a disk image by its name would take all memory.
+func TestAFileThatIsNoModuleIsNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.wasm")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Truncate(path, 1<<30)) // a hole
+	var files moduleFiles
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := files.module(path, time.Now())
+	runtime.ReadMemStats(&after)
+	require.ErrorContains(t, err, "has 1024 MiB; a module may have 64")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 }

@@ -9,6 +9,9 @@ import (
 	"spore/host/wasmbin"
 )
 
+// MaxModule is how many bytes a module may have.
+const MaxModule = wasmbin.MaxModuleBytes
+
 // Check reports why wasm cannot be a function, without compiling it.
 func Check(wasm []byte) error {
 	m, err := wasmbin.Parse(wasm)

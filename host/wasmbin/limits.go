@@ -6,7 +6,7 @@ package wasmbin
 // stays far below all but two: its linker makes up to 100,000 data segments,
 // because of this limit, and its functions nest deeply.
 const (
-	maxModuleBytes   = 64 << 20
+	MaxModuleBytes   = 64 << 20
 	maxTypes         = 20_000
 	maxFunctions     = 200_000
 	maxImports       = 1_000

@@ -125,8 +125,8 @@ var sectionNames = [...]string{"custom", "type", "import", "function", "table", 
 // Parse reads a module. The error, an *Error, says where and why it is refused.
 func Parse(wasm []byte) (*Module, error) {
 	r := &reader{data: wasm}
-	if len(wasm) > maxModuleBytes {
-		r.fail("a file of %d bytes; spore accepts %d", len(wasm), maxModuleBytes)
+	if len(wasm) > MaxModuleBytes {
+		r.fail("a file of %d bytes; spore accepts %d", len(wasm), MaxModuleBytes)
 		return nil, r.err
 	}
 	if err := checkMagic(wasm); err != nil {
