@@ -52,7 +52,12 @@ func Build(ctx context.Context, dir, cache string) ([]byte, error) {
 	}
 	defer unlock()
 	touch(out + ".lock")
-	if _, err := goTool(ctx, dir, []string{"GOTMPDIR=" + cache}, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "."); err != nil {
+	work, err := os.MkdirTemp(cache, "work-*") // a go command that is ended leaves its files there
+	if err != nil {
+		return nil, fmt.Errorf("build %s: %w", dir, err)
+	}
+	defer os.RemoveAll(work)
+	if _, err := goTool(ctx, dir, []string{"GOTMPDIR=" + work}, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "."); err != nil {
 		return nil, err
 	}
 	touch(out)
@@ -148,8 +153,7 @@ func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) 
 
 func goTool(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // then it cleans up behind it
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = 5 * time.Second // for processes of its own
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, env)
 	var stdout, stderr bytes.Buffer

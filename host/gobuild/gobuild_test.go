@@ -1,10 +1,13 @@
 package gobuild_test
 
 import (
+	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +43,31 @@ func TestBuildFollowsTheSource(t *testing.T) {
 	require.Equal(t, first, build())
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "part/part.go"), []byte("package part\n\nconst Name = \"changed\"\n"), 0o600))
 	require.NotEqual(t, first, build())
+}
+
+// TestABuildThatIsEndedLeavesNothing: a go command that is interrupted does not clean up.
+func TestABuildThatIsEndedLeavesNothing(t *testing.T) {
+	dir, cache := program(t), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := gobuild.Build(ctx, filepath.Join(dir, "cmd"), cache)
+		ended <- err
+	}()
+	require.Eventually(t, func() bool {
+		found := false
+		_ = filepath.WalkDir(cache, func(_ string, entry fs.DirEntry, err error) error {
+			found = found || err == nil && entry.Name() == "b001"
+			return nil
+		})
+		return found
+	}, time.Minute, time.Millisecond, "the go command is at work")
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	left, err := os.ReadDir(cache)
+	require.NoError(t, err)
+	require.Len(t, left, 1, "but the lock")
 }
 
 func TestBuildErrorShowsTheCompilersWords(t *testing.T) {
