@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,6 +196,22 @@ func TestDeepNestingIsSurvived(t *testing.T) {
 		_, err := parseAlone("f.toml", []byte(doc))
 		require.ErrorContains(t, err, "goes more than 32 tables or lists deep")
 	}
+}
+
+// TestLongRoutesAreRefused: the parameters of a path are compared with one another, which
+// took 93 s for the 90,000 that a file has room for.
+func TestLongRoutesAreRefused(t *testing.T) {
+	route := func(path string) []byte {
+		return []byte("[function.a]\nsource = 'a'\n[[function.a.route]]\npath = '" + path + "'\n")
+	}
+	_, err := parseAlone("f.toml", route("/"+strings.Repeat("a", function.MaxPath-1)))
+	require.NoError(t, err)
+	var path strings.Builder
+	for i := range 90_000 {
+		fmt.Fprintf(&path, "/{p%d}", i)
+	}
+	_, err = parseAlone("f.toml", route(path.String()))
+	require.EqualError(t, err, `f.toml:4: function.a.route[0].path: is over the limit of 8192 bytes; write it like "/users/{id}" or "/files/{rest:*}"`)
 }
 
 func FuzzLoad(f *testing.F) {

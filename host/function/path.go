@@ -27,11 +27,18 @@ const (
 	Rest                         // "{name:*}": all that follows, empty or not
 )
 
+// MaxPath is the most bytes a route's path may have: RFC 9110 section 4.1 wants 8000 at
+// least in a request. What is done with its parameters takes the square of their number.
+const MaxPath = 8 << 10
+
 // ParsePath takes a route's path apart: "/a/{name}" or "/a/{rest:*}". Its error goes on
 // where "the path" leaves off.
 func ParsePath(path string) (Path, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, errors.New(`does not begin with "/"`)
+	}
+	if len(path) > MaxPath {
+		return nil, fmt.Errorf("is over the limit of %d bytes", MaxPath)
 	}
 	texts := strings.Split(path[1:], "/")
 	var p Path
