@@ -37,6 +37,7 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:                        "spore",
 		Short:                      "a self-hosted Lambda: Go functions in a fresh sandbox per request",
+		Version:                    versionLine(versions()),
 		SilenceErrors:              true,
 		SilenceUsage:               true,
 		SuggestionsMinimumDistance: 2,
@@ -44,14 +45,37 @@ func newRoot() *cobra.Command {
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringP("config", "c", defaultConfig, "the configuration file")
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newServe(), newBuild(), newInvoke(), newNew(), newVersion(), newCompile())
+	root.InitDefaultHelpCmd() // cobra would add these two later
+	root.InitDefaultCompletionCmd()
 	for _, cmd := range append(root.Commands(), root) {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args, cmd.Run, cmd.RunE = cobra.ArbitraryArgs, nil, help
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+			for _, shell := range cmd.Commands() {
+				shell.Args = orUsage(shell.Args)
+			}
+		}
 		cmd.Args = orUsage(cmd.Args)
 	}
 	return root
+}
+
+// help is cobra's own, but that a command it does not know is an error.
+func help(cmd *cobra.Command, args []string) error {
+	about, rest, _ := cmd.Root().Find(args) // rest begins with what it does not know
+	if err := orUsage(noOtherCommand)(about, rest); err != nil {
+		return err
+	}
+	about.InitDefaultHelpFlag()
+	about.InitDefaultVersionFlag()
+	return about.Help()
 }
 
 // noOtherCommand refuses what spore cannot do, and says what was meant.

@@ -19,15 +19,23 @@ func newVersion() *cobra.Command {
 		Example: "  spore version\n  spore version --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := map[string]string{"spore": version(), "abi": abi.Module, "go": runtime.Version(),
-				"wazero": sandbox.WazeroVersion(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			v := versions()
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "spore %s (abi %s, wazero %s, %s, %s)\n", v["spore"], v["abi"], v["wazero"], v["go"], v["platform"])
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine(v))
 			return err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+func versions() map[string]string {
+	return map[string]string{"spore": version(), "abi": abi.Module, "go": runtime.Version(),
+		"wazero": sandbox.WazeroVersion(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func versionLine(v map[string]string) string {
+	return fmt.Sprintf("spore %s (abi %s, wazero %s, %s, %s)", v["spore"], v["abi"], v["wazero"], v["go"], v["platform"])
 }
