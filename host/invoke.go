@@ -47,7 +47,10 @@ func newInvoke() *cobra.Command {
 			"runs the function in this process and prints its logs and REPORT line too. With --slack it\n" +
 			"signs and sends the form that Slack would send for that command, and prints the reply as\n" +
 			"Slack would show it. With --record the outbound calls of a local run are written beside the\n" +
-			"event's file, where warmup finds them.",
+			"event's file, where warmup finds them.\n\n" +
+			"The exit status is 0 after an answer with a status under 400, 2 when the command line makes\n" +
+			"no sense, 3 when there is no such function or path, 4 for what is not allowed, 5 at a deadline,\n" +
+			"6 when no host answers or there is no room, and 1 for all else.",
 		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
 			"  spore invoke stats --slack \"/stats members\"\n" +
 			"  echo hi | spore invoke hello --local -e -",
