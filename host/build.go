@@ -87,7 +87,7 @@ func build(ctx context.Context, dir, output string) (*built, error) {
 	if err := sandbox.Check(wasm); err != nil {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "check " + dir, Err: err}
 	}
-	if err := replaceFile(output, wasm); err != nil {
+	if err := replaceFile(output, wasm, 0o644); err != nil {
 		if path := (*fs.PathError)(nil); errors.As(err, &path) { // which may be one that nobody has asked for
 			err = path.Err
 		}
@@ -98,16 +98,17 @@ func build(ctx context.Context, dir, output string) (*built, error) {
 
 // replaceFile makes data the content of the file at path at once, so that a host that
 // watches it sees the old file or the new one, and a full disk leaves the old one. It
-// keeps that one's permissions. What is no file, a device say, is written to.
-func replaceFile(path string, data []byte) error {
+// keeps that one's permissions; perm is for a new file. What is no file, a device say, is
+// written to.
+func replaceFile(path string, data []byte, perm fs.FileMode) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
 	old, err := os.Stat(path)
 	if err == nil && !old.Mode().IsRegular() {
-		return os.WriteFile(path, data, 0o644)
+		return os.WriteFile(path, data, perm)
 	}
-	fresh, err := os.OpenFile(fmt.Sprintf("%s.%d.new", path, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	fresh, err := os.OpenFile(fmt.Sprintf("%s.%d.new", path, os.Getpid()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}

@@ -80,5 +80,5 @@ func (r *recorder) save(path string) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(path, append(data, '\n'))
+	return replaceFile(path, append(data, '\n'), 0o600) // answers may hold secrets
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -144,6 +145,9 @@ func TestARecordingIsMadeByALocalRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []sandbox.Call{{Method: "GET", URL: upstream.URL + "/a?b=c", Status: 200,
 		Headers: abi.Pairs{{Name: "content-type", Value: "text/x-tape"}}, Body: []byte("from upstream")}}, calls)
+	info, err := os.Stat(filepath.Join(dir, "fetch.recording.json"))
+	require.NoError(t, err)
+	require.Equal(t, fs.FileMode(0o600), info.Mode(), "answers may hold secrets")
 
 	upstream.Close()
 	_, err = run("--local", "-e", sample, "--record")
