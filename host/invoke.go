@@ -1,29 +1,21 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"spore/abi"
 	"spore/host/config"
 	"spore/host/function"
-	"spore/host/trigger/web"
 )
 
 // invokeOptions are invoke's flags.
@@ -194,193 +186,12 @@ func completeFunction(cmd *cobra.Command, args []string, _ string) ([]string, co
 	return functionNames(cfg), cobra.ShellCompDirectiveNoFileComp
 }
 
-// newRequest makes the HTTP request that the event is.
-func newRequest(cfg *config.Config, spec *function.Spec, opt invokeOptions) (*http.Request, error) {
-	route, err := chooseRoute(spec, opt)
-	if err != nil {
-		return nil, err
-	}
-	base := strings.TrimSuffix(opt.hostURL, "/")
-	if base == "" {
-		base = "http://" + cfg.Host.Listen
-	}
-	path := route.Path
-	if opt.path != "" {
-		path = opt.path
-	}
-	if strings.Contains(path, "{") {
-		return nil, &usageError{fmt.Errorf("the route %s has parameters; give the path to ask for with --path, as in --path %s", path, samplePath(path))}
-	}
-	var req *http.Request
-	if opt.slack != "" {
-		req, err = newSlackRequest(cfg, route, base+path, opt)
-	} else {
-		req, err = newEventRequest(route, base+path, opt)
-	}
-	if err != nil {
-		return nil, err
-	}
-	req.Pattern = route.Path // for the event's parameters, should it be given to the function here
-	return req, nil
-}
-
-// newEventRequest makes the request whose body is the event.
-func newEventRequest(route function.Route, target string, opt invokeOptions) (*http.Request, error) {
-	body, err := readEvent(opt.event)
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequest(route.Method, target, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", contentType(opt.event, body))
-	}
-	return req, nil
-}
-
-func readEvent(file string) ([]byte, error) {
-	in, name := os.Stdin, "standard input"
-	switch file {
-	case "":
-		return nil, nil
-	case "-":
-	default:
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		in, name = f, file
-	}
-	body, err := io.ReadAll(io.LimitReader(in, abi.MaxBody+1))
-	if err == nil && len(body) > abi.MaxBody {
-		err = fmt.Errorf("%s is over the limit of %d bytes for an event's body", name, abi.MaxBody)
-	}
-	return body, err
-}
-
-func contentType(file string, body []byte) string {
-	switch {
-	case filepath.Ext(file) == ".form":
-		return "application/x-www-form-urlencoded"
-	case filepath.Ext(file) == ".json" || json.Valid(body):
-		return "application/json"
-	}
-	return "application/octet-stream"
-}
-
-func sendToHost(cmd *cobra.Command, spec *function.Spec, req *http.Request) (*answer, error) {
-	client := &http.Client{Timeout: spec.Limits.Timeout + 5*time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(req.WithContext(cmd.Context()))
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return nil, &function.Error{Kind: abi.Unavailable, Op: "invoke " + spec.Name,
-			Err: fmt.Errorf("no host answers at %s; start it with %s serve, or add --local", req.URL.Host, commandName())}
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, abi.MaxBody))
-	if err != nil {
-		return nil, err
-	}
-	return newAnswer(res.Header.Get("X-Spore-Request-Id"), res.StatusCode, res.Header, body), nil
-}
-
 func newAnswer(id string, status int, header http.Header, body []byte) *answer {
 	a := &answer{Status: status, RequestID: id, Headers: map[string]string{}, Body: string(body)}
 	for name, values := range header {
 		a.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	return a
-}
-
-// runLocally deploys the one function in this process and gives it the event.
-// A signature is not checked: nobody else can have sent it.
-func runLocally(cmd *cobra.Command, cfg *config.Config, spec *function.Spec, req *http.Request, opt invokeOptions) (*answer, error) {
-	errOut := cmd.ErrOrStderr()
-	if spec.KV > 0 && cfg.Host.NATS == "" { // the store in the data directory is one process's
-		data, err := openDataDir(cfg.Host.Data)
-		if err != nil {
-			return nil, fmt.Errorf("%w; or send the event to that host, without --local", err)
-		}
-		defer data.Close()
-	}
-	log, writer, redact := newLogger("text", errOut)
-	defer background(writer.Run)()
-	h, err := newHost(cfg, log, redact, time.Now)
-	if err != nil {
-		return nil, err
-	}
-	defer h.close()
-	one := *cfg
-	one.Functions = []function.Spec{*spec}
-	if opt.record {
-		h.recorder = &recorder{}
-		one.Functions[0].Warmup = nil // it may not pass before there is a recording
-	}
-	stop := progress(errOut, "building and preparing "+spec.Name)
-	err = h.deploy(cmd.Context(), &one)
-	stop()
-	if err != nil {
-		return nil, err
-	}
-	a, err := h.invokeLocal(cmd.Context(), spec.Name, req)
-	if err != nil || !opt.record {
-		return a, redact.hide(err)
-	}
-	path := recordingOf(opt.event)
-	if err := h.recorder.save(path); err != nil {
-		return nil, err
-	}
-	fmt.Fprintln(errOut, "calls recorded in "+path+"; answers may hold secrets, so look before you keep it")
-	for _, why := range h.recorder.unanswered {
-		fmt.Fprintln(errOut, "not in it, because it has no answer: "+why)
-	}
-	return a, nil
-}
-
-func (h *host) invokeLocal(ctx context.Context, name string, req *http.Request) (*answer, error) {
-	ev, err := eventOf(req)
-	if err != nil {
-		return nil, err
-	}
-	ev.RequestID, ev.Trigger = web.NewRequestID(), abi.TriggerInvoke
-	var a *answer
-	var bad error
-	_, err = h.invoker.Invoke(ctx, function.Ref{Name: name}, &ev, func(res *abi.Result, _ bool) {
-		status, header, body, err := web.Sent(res)
-		if err != nil {
-			bad = &function.Error{Kind: abi.GuestError, Op: "invoke " + name, Err: err}
-			return
-		}
-		a = newAnswer(ev.RequestID, status, header, body)
-	})
-	if a == nil {
-		return nil, cmp.Or(bad, err)
-	}
-	return a, nil
-}
-
-// eventOf returns the event that req would be behind a listener.
-func eventOf(req *http.Request) (abi.Event, error) {
-	body, err := io.ReadAll(req.Body)
-	if err != nil {
-		return abi.Event{}, err
-	}
-	ev := abi.Event{ContentType: req.Header.Get("Content-Type"), Method: req.Method, Path: req.URL.EscapedPath(),
-		RawQuery: req.URL.RawQuery, ClientAddr: "127.0.0.1:0", Body: body}
-	if path, err := function.ParsePath(req.Pattern); err == nil {
-		ev.Params = path.AppendParams(nil, req.URL.Path)
-	}
-	for _, key := range slices.Sorted(maps.Keys(req.Header)) {
-		ev.Headers = append(ev.Headers, abi.Pair{Name: strings.ToLower(key), Value: req.Header.Get(key)})
-	}
-	return ev, nil
 }
 
 func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
