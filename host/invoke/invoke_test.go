@@ -152,6 +152,44 @@ func TestReplaceUnderLoad(t *testing.T) {
 	require.Zero(t, d.Running())
 }
 
+// swapping is the context of an event whose version is replaced between looking it up and
+// opening it: asking for the deadline is the first that is done in between.
+type swapping struct {
+	context.Context
+	swap func()
+}
+
+func (s swapping) Deadline() (time.Time, bool) {
+	s.swap()
+	return s.Context.Deadline()
+}
+
+func TestAnEventThatMeetsASwapAsksTheNewTable(t *testing.T) {
+	for name, tc := range map[string]struct {
+		next []int // versions
+		kind abi.Kind
+	}{
+		"another version": {[]int{2}, abi.None},
+		"none":            {nil, abi.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, e := dispatcher(t, invoke.Options{Concurrency: 8})
+			var next []invoke.Live
+			for _, version := range tc.next {
+				next = append(next, live(t, e, version))
+			}
+			d.Replace([]invoke.Live{live(t, e, 1)})
+			ctx := swapping{t.Context(), sync.OnceFunc(func() { d.Replace(next) })}
+			stats, err := d.Invoke(ctx, function.Ref{Name: "probe"}, &abi.Event{Path: "/count"}, func(*abi.Result, bool) {})
+			require.Equal(t, tc.kind, function.KindOf(err), "%v", err)
+			if err == nil {
+				require.Equal(t, 2, stats.Ref.Version)
+			}
+			require.Zero(t, d.Running())
+		})
+	}
+}
+
 // TestTheDeadlineCountsWhileAFunctionIsBroughtIntoMemory, here by a compiler that hangs.
 func TestTheDeadlineCountsWhileAFunctionIsBroughtIntoMemory(t *testing.T) {
 	dir := t.TempDir()

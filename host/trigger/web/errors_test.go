@@ -104,6 +104,24 @@ func TestPanicsAreAnswered(t *testing.T) {
 	}
 }
 
+// TestAPanicBeforeTheFunctionIsAnswered, on the connection's own goroutine, and the
+// connection goes on behind the body.
+func TestAPanicBeforeTheFunctionIsAnswered(t *testing.T) {
+	signed := bind("POST", "/slack", "f")
+	signed.SlackSecret = "SIGNING"
+	h := start(t, Options{Invoker: invoker(echo), MaxBodyBytes: 1 << 20, Secret: func(string) ([]byte, error) { panic("planted panic") }}, signed, bind("POST", "/x", "f"))
+	c := h.dial(t)
+	for range 3 {
+		got := c.send(request("POST", "/slack", "text=a")).read("POST")
+		require.Equal(t, 500, got.status)
+		require.Equal(t, "internal", got.code(t))
+		require.NotContains(t, got.body, "planted")
+	}
+	require.Equal(t, "f POST /x?", c.send(request("POST", "/x", "a body")).read("POST").body)
+	h.awaitLeft(t, 1<<20)
+	require.Contains(t, h.log.String(), "planted panic")
+}
+
 func TestSecondAnswerIsABug(t *testing.T) {
 	inv := func(_ context.Context, _ function.Ref, _ *abi.Event, reply function.Reply) error {
 		reply(&abi.Result{Body: []byte("first")}, false)
