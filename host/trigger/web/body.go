@@ -130,10 +130,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 	if stream == nil {
 		return nil
 	}
-	limit, long := abi.MaxBody, &longBody
-	if r.SlackSecret != "" {
-		limit, long = slackMaxBody, &longSlackBody
-	}
+	limit, long := bodyLimit(r)
 	c := ctx.Conn().(*conn)
 	c.inRequest, c.bodyBytes = true, 0
 	err := s.bodies.read(d, stream, ctx.Request.Header.ContentLength(), limit)
@@ -150,6 +147,14 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 		return &slowRequest
 	}
 	return &malformed
+}
+
+// bodyLimit returns how long a body of the route may be, and the refusal of a longer one.
+func bodyLimit(r *route) (limit int, long *refusal) {
+	if r.SlackSecret != "" {
+		return slackMaxBody, &longSlackBody
+	}
+	return abi.MaxBody, &longBody
 }
 
 // dontWaitForLongBodies has a request with a body over the limit handled at

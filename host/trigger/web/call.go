@@ -18,37 +18,65 @@ import (
 // requestIDHeader is on every answer.
 const requestIDHeader = "x-spore-request-id"
 
-// handle is where fasthttp enters, on the connection's goroutine: it looks a request
-// over, finds its route, and has that served.
+// handle is where fasthttp enters, on the connection's goroutine: it has a request
+// looked over and its route found, and has that served.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	id := NewRequestID()
-	defer func() {
-		if p := recover(); p != nil {
-			s.panicked(id, p)
-			refuse(ctx, internalError)
+	defer s.answerPanic(ctx)
+	switch r := s.routeOf(ctx); r {
+	case nil: // refused
+	case health:
+		ctx.SetContentType("text/plain; charset=utf-8")
+		ctx.SetBodyString("ok")
+	default:
+		if !s.serve(ctx, r) {
+			time.Sleep(s.opt.Timeouts.Overload) // whoever asks again at once would have the host do nothing else
 		}
-	}()
-	ctx.Response.Header.Set(requestIDHeader, id)
+	}
+}
+
+// expect is where fasthttp enters before handle when the client waits for leave to send
+// its body, and returns that, or the status of a refusal: where the header says enough for
+// one, none is to be sent (RFC 9110 section 10.1.1). fasthttp wants the answer left alone
+// here, but sends what it then finds.
+func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
+	status = fasthttp.StatusInternalServerError // of a panic
+	defer s.answerPanic(ctx)
+	r := s.routeOf(ctx)
+	if r != nil {
+		limit, long := bodyLimit(r)
+		if ctx.Request.Header.ContentLength() <= limit {
+			return fasthttp.StatusContinue
+		}
+		refuse(ctx, *long)
+	}
+	ctx.Conn().(*conn).linger.Store(true) // it may send it nevertheless
+	return ctx.Response.StatusCode()
+}
+
+// routeOf looks a request over and returns its route, or refuses it and returns nil.
+func (s *Server) routeOf(ctx *fasthttp.RequestCtx) *route {
+	ctx.Response.Header.Set(requestIDHeader, NewRequestID())
 	if ctx.Request.BodyStream() != nil {
 		ctx.Conn().(*conn).linger.Store(true) // until it is read
 	}
 	if r := inspect(&ctx.Request); r != nil {
 		refuse(ctx, *r)
 		ctx.SetConnectionClose()
-		return
+		return nil
 	}
 	t, path := *s.table.Load(), borrow(ctx.URI().Path()) // the one that was sent, decoded: the gate has seen to that
 	r := t.find(borrow(ctx.Method()), path)
-	switch {
-	case r == health:
-		ctx.SetContentType("text/plain; charset=utf-8")
-		ctx.SetBodyString("ok")
-	case r == nil:
+	if r == nil {
 		refuseRoute(ctx, t.allowed(path))
-	default:
-		if !s.serve(ctx, r) {
-			time.Sleep(s.opt.Timeouts.Overload) // whoever asks again at once would have the host do nothing else
-		}
+	}
+	return r
+}
+
+// answerPanic is deferred.
+func (s *Server) answerPanic(ctx *fasthttp.RequestCtx) {
+	if p := recover(); p != nil {
+		s.panicked(string(ctx.Response.Header.Peek(requestIDHeader)), p)
+		refuse(ctx, internalError)
 	}
 }
 

@@ -120,6 +120,11 @@ func TestAPanicBeforeTheFunctionIsAnswered(t *testing.T) {
 	require.Equal(t, "f POST /x?", c.send(request("POST", "/x", "a body")).read("POST").body)
 	h.awaitLeft(t, 1<<20)
 	require.Contains(t, h.log.String(), "planted panic")
+
+	h.table.Store(nil)
+	got := c.send("POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n").read("POST")
+	require.Equal(t, 500, got.status)
+	require.Equal(t, "internal", got.code(t))
 }
 
 func TestSecondAnswerIsABug(t *testing.T) {

@@ -324,18 +324,45 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.Equal(t, 200, first.send(request("GET", "/", "")).read("GET").status)
 }
 
-// TestExpectedBodyOverTheLimitIsNotRead: a client that waits for leave to send
-// its body is told no, and the host reads none of it.
-func TestExpectedBodyOverTheLimitIsNotRead(t *testing.T) {
-	h := start(t, Options{Invoker: invoker(echo)}, everything...)
-	c := h.dial(t).send(fmt.Sprintf("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", abi.MaxBody+1))
-	got := c.read("POST")
-	if got.status == 100 {
-		got = c.read("POST")
+// TestBodiesThatNobodyWantsAreNotAskedFor: a client that waits for leave to send its
+// body is told no at once, and the host reads none of it.
+func TestBodiesThatNobodyWantsAreNotAskedFor(t *testing.T) {
+	signed := bind("POST", "/slack", "f")
+	signed.SlackSecret = "SIGNING"
+	h := start(t, Options{Invoker: invoker(echo)}, bind("POST", "/x", "f"), signed)
+	expect := func(path string, length int) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", path, length)
 	}
-	require.Equal(t, 413, got.status)
-	require.Equal(t, "too_large", got.code(t))
-	c.requireClosed()
+	for name, test := range map[string]struct {
+		request string
+		status  int
+		code    string
+	}{
+		"over the limit": {expect("/x", abi.MaxBody+1), 413, "too_large"},
+		"over Slack's":   {expect("/slack", slackMaxBody+1), 413, "too_large"},
+		"no route":       {expect("/y", 5), 404, "not_found"},
+		"no such method": {expect("/healthz", 5), 405, "method_not_allowed"},
+		"an odd path":    {expect("/a/../x", 5), 400, "invalid"},
+		"chunked":        {strings.Replace(expect("/y", 5), "Content-Length: 5", "Transfer-Encoding: chunked", 1), 404, "not_found"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := h.dial(t).send(test.request)
+			got := c.read("POST")
+			require.Equal(t, test.status, got.status)
+			require.Equal(t, test.code, got.code(t))
+			require.True(t, got.close)
+			require.NoError(t, c.Conn.(*net.TCPConn).CloseWrite())
+			c.requireClosed()
+		})
+	}
+	c := h.dial(t).send(expect("/x", 5))
+	require.Equal(t, 100, c.read("POST").status)
+	got := c.send("hello").read("POST")
+	require.Equal(t, 200, got.status)
+	require.Equal(t, "5", got.header.Get("X-Body"))
+	require.NotEmpty(t, got.header.Get(requestIDHeader))
+	require.False(t, got.close)
+	require.Equal(t, 404, c.send(request("GET", "/y", "")).read("GET").status)
 }
 
 // TestRefusedUploadIsToldWhy: a client that sends all of its body gets to read

@@ -165,6 +165,7 @@ func (s *Server) endAll() {
 func (s *Server) fasthttpServer() *fasthttp.Server {
 	return &fasthttp.Server{
 		Handler:         s.handle,
+		ExpectHandler:   s.expect,
 		ErrorHandler:    s.refuseUnreadable,
 		ConnState:       s.conns.changed,
 		Logger:          printer{s.opt.Log},
