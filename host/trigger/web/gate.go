@@ -18,9 +18,10 @@ var (
 	badMethod   = refusal{fasthttp.StatusBadRequest, "invalid", "the method must be in upper case"}
 	badVersion  = refusal{fasthttp.StatusHTTPVersionNotSupported, "invalid", "use HTTP/1.1 or HTTP/1.0"}
 	badTarget   = refusal{fasthttp.StatusBadRequest, "invalid", "the request target must be a path or an http URL, without a fragment"}
-	badPath     = refusal{fasthttp.StatusBadRequest, "invalid", "the path must be in its simplest form: no dot segments or empty segments, no encoded slash or NUL, no backslash"}
+	badPath     = refusal{fasthttp.StatusBadRequest, "invalid", "the path must be in its simplest form: no dot segments or empty segments, no encoded slash or NUL, no broken escape, no backslash"}
 	badHeader   = refusal{fasthttp.StatusBadRequest, "invalid", "header lines must end in CR LF, must not be folded, and their names must not hold spaces"}
 	badFraming  = refusal{fasthttp.StatusBadRequest, "invalid", "send either content-length or transfer-encoding"}
+	badTypes    = refusal{fasthttp.StatusBadRequest, "invalid", "send one content-type"}
 	badEncoding = refusal{fasthttp.StatusBadRequest, "invalid", "the only transfer-encoding understood is chunked"}
 	badExpect   = refusal{fasthttp.StatusExpectationFailed, "invalid", "the only expectation understood is 100-continue"}
 	manyHeaders = refusal{fasthttp.StatusRequestHeaderFieldsTooLarge, "too_large", "send fewer headers"}
@@ -90,7 +91,7 @@ func hasEncodedDelimiter(path []byte) bool {
 // inspectHeader walks the header block as it came in.
 func inspectHeader(h *fasthttp.RequestHeader) *refusal {
 	raw := h.RawHeaders()
-	lines, length, encoding := 0, false, false
+	lines, types, length, encoding := 0, 0, false, false
 	for len(raw) > 0 {
 		line, rest, ended := bytes.Cut(raw, []byte("\r\n"))
 		if !ended || bytes.IndexByte(line, '\n') >= 0 {
@@ -103,6 +104,9 @@ func inspectHeader(h *fasthttp.RequestHeader) *refusal {
 		if bytes.ContainsAny(name, " \t") {
 			return &badHeader // a space in the name, or a folded line
 		}
+		if bytes.EqualFold(name, []byte("content-type")) {
+			types++ // an event has one, and a function that looks for it among the headers may find the other
+		}
 		length = length || bytes.EqualFold(name, []byte("content-length"))
 		encoding = encoding || bytes.EqualFold(name, []byte("transfer-encoding"))
 		lines++
@@ -111,6 +115,8 @@ func inspectHeader(h *fasthttp.RequestHeader) *refusal {
 	switch {
 	case length && encoding:
 		return &badFraming
+	case types > 1:
+		return &badTypes
 	case encoding && h.ContentLength() != -1:
 		return &badEncoding // "identity", for which there is no body
 	case length && h.ContentLength() < 0:

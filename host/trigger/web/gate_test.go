@@ -57,6 +57,7 @@ func TestAmbiguousRequests(t *testing.T) {
 		"a chunk size with 0x":                {post("Transfer-Encoding: chunked") + "0x5\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
 		"a chunk size that overflows":         {post("Transfer-Encoding: chunked") + "10000000000000005\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
 		"a chunk longer than its size":        {post("Transfer-Encoding: chunked") + "2\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
+		"two content types":                   {post("Content-Type: a/b", "content-type: c/d") + hidden, 400},
 		"no host":                             {"GET /x HTTP/1.1\r\n\r\n" + hidden, 400},
 		"two hosts":                           {"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + hidden, 400},
 		"HTTP/1.9":                            {"GET /x HTTP/1.9\r\nHost: h\r\n\r\n" + hidden, 505},
