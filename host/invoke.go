@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -107,6 +108,7 @@ type answer struct {
 	RequestID string            `json:"request_id"`
 	Headers   map[string]string `json:"headers"`
 	Body      string            `json:"body"`
+	Base64    []byte            `json:"body_base64,omitempty"` // in JSON instead of a body that is no UTF-8
 }
 
 func runInvoke(cmd *cobra.Command, cfg *config.Config, name string, opt invokeOptions) error {
@@ -198,6 +200,9 @@ func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
 	var err error
 	switch {
 	case opt.json:
+		if !utf8.ValidString(a.Body) {
+			a.Body, a.Base64 = "", []byte(a.Body)
+		}
 		err = json.NewEncoder(out).Encode(a)
 	case opt.slack != "" && a.Status == http.StatusOK:
 		err = printSlack(out, a.Body)
