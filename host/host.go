@@ -84,7 +84,7 @@ func memoryForGuests(cfg *config.Config) int64 {
 func newHost(cfg *config.Config, log *slog.Logger, redact *redactor, now func() time.Time) (*host, error) {
 	derived := filepath.Join(cfg.Host.Data, "derived")
 	if err := os.MkdirAll(derived, 0o700); err != nil {
-		return nil, fmt.Errorf("open data directory: %w", err)
+		return nil, unwritable(err)
 	}
 	compile, err := compiler()
 	if err != nil {
