@@ -39,6 +39,9 @@ func newBuild() *cobra.Command {
 			"toolchain is needed.",
 		Example: "  spore build ./modules/hello\n  spore build ./modules/hello -o hello.wasm --json",
 		Args:    oneArgument("directory with a Go main package in it", "build ./modules/hello"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return nil, cobra.ShellCompDirectiveFilterDirs
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, restore := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer restore()

@@ -73,6 +73,9 @@ func newInvoke() *cobra.Command {
 	f.BoolVar(&opt.local, "local", false, "run the function in this process instead")
 	f.BoolVar(&opt.record, "record", false, "with --local and -e FILE: write the outbound calls to the recording beside FILE, for warmup")
 	f.BoolVar(&opt.json, "json", false, "print JSON")
+	for _, flag := range []string{"slack", "response-url", "host", "path"} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions) // fails only for a flag that does not exist
+	}
 	return cmd
 }
 

@@ -37,8 +37,9 @@ func newServe() *cobra.Command {
 			"at once; SIGTERM and Ctrl-C finish what is under way and stop, a second one stops at once.\n" +
 			"With --attached, which is for programs that start spore, it stops when standard input ends,\n" +
 			"however that program ended, and takes no notice of changes.",
-		Example: "  spore serve\n  spore serve --config /etc/spore/functions.toml",
-		Args:    cobra.NoArgs,
+		Example:           "  spore serve\n  spore serve --config /etc/spore/functions.toml",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := cmd.Flags().GetString("config")
 			if err != nil {

@@ -14,10 +14,11 @@ import (
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "version",
-		Short:   "print the versions of spore, its ABI and its engine",
-		Example: "  spore version\n  spore version --json",
-		Args:    cobra.NoArgs,
+		Use:               "version",
+		Short:             "print the versions of spore, its ABI and its engine",
+		Example:           "  spore version\n  spore version --json",
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versions()
 			if asJSON {
