@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"net/url"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -18,6 +19,7 @@ var (
 	badMethod   = refusal{fasthttp.StatusBadRequest, "invalid", "the method must be in upper case"}
 	badVersion  = refusal{fasthttp.StatusHTTPVersionNotSupported, "invalid", "use HTTP/1.1 or HTTP/1.0"}
 	badTarget   = refusal{fasthttp.StatusBadRequest, "invalid", "the request target must be a path or an http URL, without a fragment"}
+	badHost     = refusal{fasthttp.StatusBadRequest, "invalid", "the host must be a name or an address, with or without a port, and the same in the request target"}
 	badPath     = refusal{fasthttp.StatusBadRequest, "invalid", "the path must be in its simplest form: no dot segments or empty segments, no encoded slash or NUL, no broken escape, no backslash"}
 	badHeader   = refusal{fasthttp.StatusBadRequest, "invalid", "header lines must end in CR LF, must not be folded, and their names must not hold spaces"}
 	badFraming  = refusal{fasthttp.StatusBadRequest, "invalid", "send either content-length or transfer-encoding"}
@@ -35,8 +37,11 @@ func inspect(req *fasthttp.Request) *refusal {
 		return &badMethod
 	case !isVersion1(h.Protocol()):
 		return &badVersion
-	case bytes.IndexByte(h.RequestURI(), '#') >= 0:
-		return &badTarget
+	case bytes.ContainsFunc(h.Host(), notInHost):
+		return &badHost
+	}
+	if r := inspectTarget(h.RequestURI(), h.Host()); r != nil {
+		return r
 	}
 	if r := inspectPath(req.URI()); r != nil {
 		return r
@@ -49,6 +54,33 @@ func inspect(req *fasthttp.Request) *refusal {
 
 func isVersion1(protocol []byte) bool {
 	return string(protocol) == "HTTP/1.1" || string(protocol) == "HTTP/1.0"
+}
+
+// notInHost reports what RFC 9112 section 3.2 wants refused: what RFC 3986 section 3.2 has
+// no room for in a host and its port, such as the @ behind a user's name.
+func notInHost(c rune) bool {
+	alphanumeric := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	return !alphanumeric && !strings.ContainsRune("-._~!$&'()*+,;=:[]%", c)
+}
+
+// inspectTarget finds a fragment, and in a target that is a URL another host than the
+// header's: RFC 9112 section 3.2.2 wants the header ignored, which not all do.
+func inspectTarget(target, host []byte) *refusal {
+	if bytes.IndexByte(target, '#') >= 0 {
+		return &badTarget
+	}
+	scheme, rest, isURL := bytes.Cut(target, []byte("://"))
+	if target[0] == '/' || !isURL {
+		return nil
+	}
+	if !bytes.EqualFold(scheme, []byte("http")) && !bytes.EqualFold(scheme, []byte("https")) {
+		return &badTarget
+	}
+	authority, _, _ := bytes.Cut(rest, []byte("/"))
+	if len(host) > 0 && !bytes.EqualFold(authority, host) {
+		return &badHost
+	}
+	return nil
 }
 
 // inspectPath compares the path as sent with fasthttp's, which is decoded and

@@ -57,6 +57,13 @@ func TestAmbiguousRequests(t *testing.T) {
 		"a chunk size with 0x":                {post("Transfer-Encoding: chunked") + "0x5\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
 		"a chunk size that overflows":         {post("Transfer-Encoding: chunked") + "10000000000000005\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
 		"a chunk longer than its size":        {post("Transfer-Encoding: chunked") + "2\r\nabcde\r\n0\r\n\r\n" + hidden, 400},
+		"a host with a quote":                 {"GET /x HTTP/1.1\r\nHost: a\"b\r\n\r\n" + hidden, 400},
+		"a host with a user":                  {"GET /x HTTP/1.1\r\nHost: a@h\r\n\r\n" + hidden, 400},
+		"a host beyond ASCII":                 {"GET /x HTTP/1.1\r\nHost: h\xff\r\n\r\n" + hidden, 400},
+		"two hosts in one":                    {"GET http://a/x HTTP/1.1\r\nHost: a b\r\n\r\n" + hidden, 400},
+		"an absolute target and another host": {"GET http://other/x HTTP/1.1\r\nHost: h\r\n\r\n" + hidden, 400},
+		"an absolute target with a user":      {"GET http://u:p@h/x HTTP/1.1\r\nHost: h\r\n\r\n" + hidden, 400},
+		"an absolute target of another kind":  {get("ftp://h/x") + hidden, 400},
 		"two content types":                   {post("Content-Type: a/b", "content-type: c/d") + hidden, 400},
 		"no host":                             {"GET /x HTTP/1.1\r\n\r\n" + hidden, 400},
 		"two hosts":                           {"GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + hidden, 400},
@@ -115,7 +122,10 @@ func TestAmbiguousRequests(t *testing.T) {
 // TestUnusualButClearRequests must not be caught by the gate.
 func TestUnusualButClearRequests(t *testing.T) {
 	tests := map[string]struct{ request, body string }{
-		"an absolute target":             {"GET http://other/x?a HTTP/1.1\r\nHost: h\r\n\r\n", "f GET /x?a rest=x"},
+		"an absolute target":             {"GET http://Example.org:80/x?a HTTP/1.1\r\nHost: example.org:80\r\n\r\n", "f GET /x?a rest=x"},
+		"one without a host line":        {"GET http://h/x HTTP/1.0\r\n\r\n", "f GET /x? rest=x"},
+		"a host that is an address":      {"GET /x HTTP/1.1\r\nHost: [fe80::1%25eth0]:8080\r\n\r\n", "f GET /x? rest=x"},
+		"a host with an underscore":      {"GET /x HTTP/1.1\r\nHost: my_app\r\n\r\n", "f GET /x? rest=x"},
 		"dots that are no segments":      {"GET /.x/..y/z.. HTTP/1.1\r\nHost: h\r\n\r\n", "f GET /.x/..y/z..? rest=.x/..y/z.."},
 		"a slash and dots in the query":  {"GET /x?a=%2f../%00\\ HTTP/1.1\r\nHost: h\r\n\r\n", "f GET /x?a=%2f../%00\\ rest=x"},
 		"a slash at the end":             {"GET /x/ HTTP/1.1\r\nHost: h\r\n\r\n", "f GET /x/? rest=x/"},
