@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -132,7 +131,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 	}
 	limit, long := bodyLimit(r)
 	c := ctx.Conn().(*conn)
-	c.inRequest, c.bodyBytes = true, 0
+	c.inRequest, c.bodyBytes, c.late = true, 0, false
 	err := s.bodies.read(d, stream, ctx.Request.Header.ContentLength(), limit)
 	c.inRequest = false
 	switch {
@@ -143,7 +142,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 		return &noBodyMemory
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		return long
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case c.late:
 		return &slowRequest
 	}
 	return &malformed

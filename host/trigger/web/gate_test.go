@@ -154,6 +154,9 @@ func TestSlowRequestsAreCutOff(t *testing.T) {
 		"LF alone as line ends": "GET /x HTTP/1.1\nHost: h\n\n",
 		"in the body":           "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab",
 		"in a chunk":            "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+		"in a chunk's size":     "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5;a",
+		"behind a chunk":        "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r",
+		"in a trailer":          "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := h.dial(t).send(part)

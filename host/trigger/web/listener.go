@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -62,6 +63,7 @@ type conn struct {
 	phase     atomic.Int32
 	inRequest bool   // its goroutine reads a request's body for the function
 	bodyBytes int    // of that body that it has read
+	late      bool   // the body did not come in time, which fasthttp does not always say
 	peer      string // address and port of the client, once somebody has asked
 }
 
@@ -90,6 +92,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 		n, err := read(p)
 		c.bodyBytes += n
+		c.late = errors.Is(err, os.ErrDeadlineExceeded)
 		if err == io.EOF { // fasthttp takes it for the end of a chunked body
 			err = io.ErrUnexpectedEOF
 		}
