@@ -211,8 +211,13 @@ func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
 		err = printSlack(out, a.Body)
 	default:
 		_, err = fmt.Fprintf(out, "%d %s\n", a.Status, http.StatusText(a.Status))
-		if err == nil && a.Body != "" {
-			_, err = fmt.Fprintln(out, strings.TrimSuffix(a.Body, "\n"))
+		body := strings.TrimSuffix(a.Body, "\n")
+		switch {
+		case err != nil || a.Body == "":
+		case isTerminal(out):
+			err = printVisible(out, body)
+		default:
+			_, err = fmt.Fprintln(out, body)
 		}
 	}
 	return err

@@ -92,11 +92,17 @@ func (s steerless) Write(lines []byte) (int, error) {
 
 // complain says what went wrong, which may quote a guest or a file.
 func complain(out io.Writer, err error) {
-	lines := strings.Split("spore: "+err.Error(), "\n")
+	_ = printVisible(out, "spore: "+err.Error())
+}
+
+// printVisible prints a text whose lines show what would steer a terminal.
+func printVisible(out io.Writer, text string) error {
+	lines := strings.Split(text, "\n")
 	for i := range lines {
-		lines[i] = visible(lines[i])
+		lines[i] = visible(strings.TrimSuffix(lines[i], "\r"))
 	}
-	fmt.Fprintln(steerless{out}, strings.Join(lines, "\n"))
+	_, err := fmt.Fprintln(steerless{out}, strings.Join(lines, "\n"))
+	return err
 }
 
 type wiping struct{ io.Writer }

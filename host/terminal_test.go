@@ -26,6 +26,12 @@ func TestADumbTerminalIsNotSteered(t *testing.T) {
 	require.False(t, canWipe(new(buffer)))
 }
 
+func TestATerminalShowsWhatWouldSteerIt(t *testing.T) {
+	var out buffer
+	require.NoError(t, printVisible(&out, "one\twörd\r\n\x1b[2Jtwo\n\x89PNG \u202ethree"))
+	require.Equal(t, "one\twörd\n\\x1b[2Jtwo\n\\x89PNG \\u202ethree\n", out.String())
+}
+
 // TestProgressStaysOnItsLine: what a narrow terminal continues on the next line, a wipe of
 // that line leaves standing.
 func TestProgressStaysOnItsLine(t *testing.T) {
