@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"slices"
@@ -112,7 +113,7 @@ func serve(ctx context.Context, opt serveOptions) error {
 		return err
 	}
 	defer data.Close()
-	listener, err := net.Listen("tcp", cfg.Host.Listen)
+	listener, err := listen(cfg.Host.Listen)
 	if err != nil {
 		return fmt.Errorf("%w; set listen in %s to a free address", err, opt.config)
 	}
@@ -130,6 +131,16 @@ func serve(ctx context.Context, opt serveOptions) error {
 	defer h.close()
 	s := &server{host: h, cfg: cfg, opt: opt, watcher: &w, address: listener.Addr().String()}
 	return s.run(ctx, listener)
+}
+
+// listen opens the listener. For 0.0.0.0 Go would take all addresses of IPv6 as well, which
+// somebody who wrote it may have no firewall for.
+func listen(address string) (net.Listener, error) {
+	network := "tcp"
+	if ip, err := netip.ParseAddrPort(address); err == nil && ip.Addr().Is4() {
+		network = "tcp4"
+	}
+	return net.Listen(network, address)
 }
 
 func explainMissing(err error) error {

@@ -383,3 +383,15 @@ func TestAHostWithoutRoutesSaysSo(t *testing.T) {
 	h := startHost(t, newDir(t, ""), time.Now)
 	require.Contains(t, h.out.String(), "no routes yet; add a [[function.NAME.route]] to "+filepath.Join(h.dir, "functions.toml"))
 }
+
+// TestAnAddressOfIPv4IsNoneOfIPv6: whoever wants both writes ":8080".
+func TestAnAddressOfIPv4IsNoneOfIPv6(t *testing.T) {
+	for address, want := range map[string]string{"0.0.0.0:0": "0.0.0.0", "127.0.0.1:0": "127.0.0.1"} {
+		l, err := listen(address)
+		require.NoError(t, err)
+		defer l.Close()
+		host, _, err := net.SplitHostPort(l.Addr().String())
+		require.NoError(t, err)
+		require.Equal(t, want, host)
+	}
+}
