@@ -118,15 +118,17 @@ func (t functionTable) origins(key string, granted map[function.Origin]bool, pub
 
 func (t functionTable) secrets() []string {
 	var names []string
+	granted := map[string]bool{}
 	t.list("secrets", func(at, name string) {
 		switch {
 		case !function.IsIdentifier(name):
 			t.problem(at, "is not the name of a secret", "use A-Z, a-z, 0-9 and _, not a digit first")
-		case slices.Contains(names, name):
+		case granted[name]:
 			t.problem(at, name+" is granted twice", "remove one")
 		case !t.secretSource:
 			t.problem(at, name+" has no source", "add a [secrets] table with file, env or directory")
 		}
+		granted[name] = true
 		names = append(names, name)
 	})
 	return names
@@ -138,11 +140,13 @@ const maxWarmup = 16
 // warmup reads the sample events. Like spore invoke, they use the first route.
 func (t functionTable) warmup(routes []function.Route) []string {
 	var paths []string
+	named := map[string]bool{}
 	t.list("warmup", func(at, path string) {
 		path = absolute(t.base, path)
-		if slices.Contains(paths, path) {
+		if named[path] {
 			t.problem(at, "is named twice", "remove one")
 		}
+		named[path] = true
 		paths = append(paths, path)
 	})
 	switch {
