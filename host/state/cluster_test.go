@@ -135,3 +135,47 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		cancel()
 	}
 }
+
+// TestReopeningKeepsNobodyWaiting: a cluster that takes connections and says nothing is
+// waited for no longer than the operation has.
+func TestReopeningKeepsNobodyWaiting(t *testing.T) {
+	p, url := tapped(t, cluster(t, true).Addr().String())
+	b := bucket(t, open(t, Options{URL: url}), "f", 1<<20)
+	_, err := b.Put(t.Context(), "k", nil, 0)
+	require.NoError(t, err)
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+	breakOff(b)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, err = b.Get(ctx, "k")
+		cancel()
+		requireKind(t, abi.Deadline, err)
+	}
+}
+
+// TestWhoseTimeIsOverDoesNotKeepTheStoreClosed: the cluster is reached again whoever
+// asked for it first.
+func TestWhoseTimeIsOverDoesNotKeepTheStoreClosed(t *testing.T) {
+	b := bucket(t, open(t, Options{URL: cluster(t, true).ClientURL()}), "f", 1<<20)
+	_, err := b.Put(t.Context(), "k", nil, 0)
+	require.NoError(t, err)
+	breakOff(b)
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = b.Get(over, "k")
+	requireKind(t, abi.Deadline, err)
+	_, err = b.Get(t.Context(), "k")
+	require.NoError(t, err)
+}
+
+// breakOff ends b's connection, and lets the time pass until it may be made again.
+func breakOff(b *Bucket) {
+	broken := b.handle.of
+	broken.nc.Close()
+	<-broken.ended
+	b.state.mu.Lock()
+	defer b.state.mu.Unlock()
+	b.state.failed = time.Time{}
+}

@@ -42,13 +42,14 @@ type State struct {
 	opt                       Options
 	reading, writing, listing chan struct{} // one element for each operation of that kind
 
-	mu     sync.Mutex
-	live   *connection // nil after the store failed, until it was opened again
-	failed time.Time   // when it failed
-	cause  error       // why
-	closed bool
+	mu       sync.Mutex
+	live     *connection   // nil after the store failed, until it was opened again
+	failed   time.Time     // when it failed
+	cause    error         // why
+	changing chan struct{} // while a store that failed is closed or opened again; closed after that
+	closed   bool
 
-	watching sync.WaitGroup // goroutines that wait for connections to fail
+	background sync.WaitGroup // goroutines that wait for connections to fail, or open them again
 }
 
 // maxListing is how many buckets are listed at the same time. A list looks at all
@@ -78,11 +79,11 @@ func Open(ctx context.Context, opt Options) (*State, error) {
 // Close ends the store. Operations under way fail.
 func (s *State) Close() {
 	s.mu.Lock()
-	s.closed = true
-	s.live.close()
-	s.live = nil
+	live := s.live
+	s.live, s.closed = nil, true
 	s.mu.Unlock()
-	s.watching.Wait()
+	live.close()
+	s.background.Wait()
 }
 
 // connection is a way to a JetStream, and the server of this process behind it.
@@ -128,7 +129,7 @@ func (s *State) connect(ctx context.Context) (*connection, error) {
 // watched takes c out of use when it has failed. A store of this process that cannot
 // write leaves every write without an answer.
 func (s *State) watched(c *connection, op string) *connection {
-	s.watching.Go(func() {
+	s.background.Go(func() {
 		select {
 		case cause := <-c.failed:
 			s.fail(c, unavailable(op, cause))
@@ -192,38 +193,80 @@ func redacted(urls string) string {
 	return strings.Join(list, ",")
 }
 
-// connection returns the live connection, and opens the store again when it has
+// connection returns the live connection, and has the store opened again when it has
 // failed: one of this process refuses every write after one that the disk refused.
 func (s *State) connection(ctx context.Context) (*connection, error) {
+	for {
+		live, changing, err := s.look()
+		if changing == nil {
+			return live, err
+		}
+		select {
+		case <-changing:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// look returns the live connection, why there is none, or what to wait for.
+func (s *State) look() (live *connection, changing <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return nil, errStopping
+		return nil, nil, errStopping
 	case s.live != nil:
-		return s.live, nil
+		return s.live, nil, nil
 	case time.Since(s.failed) < reopenAfter:
-		return nil, s.cause
+		return nil, nil, s.cause
+	case s.changing == nil:
+		s.changing = make(chan struct{})
+		s.background.Go(s.reopen)
 	}
-	live, err := s.connect(ctx)
-	if err != nil {
-		s.failed, s.cause = time.Now(), err
-		return nil, err
-	}
-	s.live = live
-	return live, nil
+	return nil, s.changing, nil
 }
 
-// fail takes a connection that has failed out of use.
-func (s *State) fail(c *connection, cause error) {
+// reopen opens the store again. It has a time of its own, the client's five seconds for
+// an answer: whoever asks first may have none left.
+func (s *State) reopen() {
+	live, err := s.connect(context.Background())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changed()
+	switch {
+	case err != nil:
+		s.failed, s.cause = time.Now(), err
+	case s.closed:
+		live.close()
+	default:
+		s.live = live
+	}
+}
+
+// fail takes a connection that has failed out of use. Its server must have let go of the
+// directory before another begins.
+func (s *State) fail(c *connection, cause error) {
+	s.mu.Lock()
 	if s.live != c {
+		s.mu.Unlock()
 		return
 	}
 	s.opt.Log.Error("state cannot be used; it is opened again", "error", cause.Error())
 	s.live, s.failed, s.cause = nil, time.Now(), cause
+	s.changing = make(chan struct{})
+	s.mu.Unlock()
+
 	c.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed()
+}
+
+// changed lets those go on who wait for the store. s.mu is held.
+func (s *State) changed() {
+	close(s.changing)
+	s.changing = nil
 }
 
 // whyClosed is the reason why a connection was closed.
