@@ -305,21 +305,30 @@ func TestPages(t *testing.T) {
 	require.False(t, more, "exactly as many as there are")
 }
 
-// TestListsTakeTurns: lists of one bucket leave a place for those of another.
+// TestListsTakeTurns, those of one bucket and those of others.
 func TestListsTakeTurns(t *testing.T) {
 	s := open(t, Options{Directory: t.TempDir()})
 	a, b := bucket(t, s, "a", 1<<20), bucket(t, s, "b", 1<<20)
-	a.listing.own <- struct{}{} // a list of a's that takes long
-	s.listing <- struct{}{}
+	s.listing <- struct{}{} // a list that takes long
+	for _, waits := range []*Bucket{a, b} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		_, _, err := waits.List(ctx, "", "", 0)
+		cancel()
+		requireKind(t, abi.Deadline, err)
+		_, err = waits.Put(t.Context(), "k", nil, 0)
+		require.NoError(t, err, "everything else goes on")
+	}
+	<-s.listing
+	a.listing.own <- struct{}{} // a list of a's, in line: its others are not in line beside it
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, _, err := a.List(ctx, "", "", 0)
-	requireKind(t, abi.Deadline, err, "it waits for its turn")
-	_, _, err = b.List(t.Context(), "", "", 0)
-	require.NoError(t, err)
+	requireKind(t, abi.Deadline, err)
 	<-a.listing.own
-	_, _, err = a.List(t.Context(), "", "", 0)
-	require.NoError(t, err)
+	for _, goesOn := range []*Bucket{a, b} {
+		_, _, err := goesOn.List(t.Context(), "", "", 0)
+		require.NoError(t, err)
+	}
 }
 
 // TestAPageFitsAFrame makes more bytes of keys than the head of a frame holds.
