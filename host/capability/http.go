@@ -93,13 +93,13 @@ func (h *HTTP) transport(p pool) *http.Transport {
 // each returned value by itself.
 func (h *HTTP) For(spec function.Spec) *FunctionHTTP {
 	f := &FunctionHTTP{http: h, name: spec.Name, grants: map[function.Origin]*http.Transport{}}
+	f.open = places{own: make(chan struct{}, h.options.PerFunction), all: h.open, function: spec.Name, what: "outbound calls"}
 	for _, origin := range spec.HTTP {
 		f.grants[origin] = h.transport(pool{spec.Name, h.public})
 	}
 	for _, origin := range spec.HTTPPrivate {
 		f.grants[origin] = h.transport(pool{spec.Name, h.private})
 	}
-	f.open = make(chan struct{}, h.options.PerFunction)
 	return f
 }
 
@@ -108,7 +108,7 @@ type FunctionHTTP struct {
 	http   *HTTP
 	name   string
 	grants map[function.Origin]*http.Transport
-	open   chan struct{}
+	open   places
 }
 
 // Do makes one call and returns when the answer's head is there, or the reason
@@ -125,7 +125,7 @@ func (f *FunctionHTTP) Do(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHe
 	if err != nil {
 		return refusal(err, out)
 	}
-	release, err := f.acquire()
+	release, err := f.open.take()
 	if err != nil {
 		return refusal(err, out)
 	}
@@ -144,23 +144,6 @@ func (f *FunctionHTTP) Do(ctx context.Context, req *abi.HTTPRequest) (abi.HTTPHe
 		return refusal(err, out)
 	}
 	return head, b
-}
-
-// acquire takes a place for one call or says at once that there is none: a
-// guest that waits holds a sandbox.
-func (f *FunctionHTTP) acquire() (release func(), err error) {
-	select {
-	case f.open <- struct{}{}:
-	default:
-		return nil, overloaded("function " + f.name + " has too many outbound calls open; close the bodies of answers")
-	}
-	select {
-	case f.http.open <- struct{}{}:
-	default:
-		<-f.open
-		return nil, overloaded("the host has too many outbound calls open; try again later")
-	}
-	return func() { <-f.http.open; <-f.open }, nil
 }
 
 func narrow(ctx context.Context, timeoutMS uint32) (context.Context, context.CancelFunc) {

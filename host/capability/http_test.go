@@ -677,13 +677,13 @@ func TestOpenCallsAreCounted(t *testing.T) {
 			head, _ = f.Do(t.Context(), &abi.HTTPRequest{URL: url, Method: "CONNECT"})
 			require.Equal(t, abi.Invalid, head.Kind, head.Message)
 		}
-		require.Empty(t, f.open)
+		require.Empty(t, f.open.own)
 		require.Empty(t, f.http.open)
 
 		nobody := newInternet().http(t, HTTPOptions{}).For(public(t, "http://8.8.8.8"))
 		head, _, _ := get(t, nobody, "http://8.8.8.8/")
 		require.Equal(t, abi.Unavailable, head.Kind, head.Message)
-		require.Empty(t, nobody.open)
+		require.Empty(t, nobody.open.own)
 		require.Empty(t, nobody.http.open)
 	})
 }
@@ -718,8 +718,8 @@ func TestManyCallsAtOnce(t *testing.T) {
 	}
 	require.Positive(t, served)
 	require.Empty(t, f.http.open)
-	require.Empty(t, others[0].open)
-	require.Empty(t, others[1].open)
+	require.Empty(t, others[0].open.own)
+	require.Empty(t, others[1].open.own)
 }
 
 func TestErrorsKeepTheirKind(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"time"
 
 	"spore/abi"
@@ -22,7 +21,7 @@ type KVOptions struct {
 // KV gives functions their buckets.
 type KV struct {
 	state *state.State
-	open  places
+	open  chan struct{} // one element for each operation and unread answer
 	each  int
 }
 
@@ -34,11 +33,8 @@ func NewKV(s *state.State, o KVOptions) *KV {
 	if o.Total == 0 {
 		o.Total = 256
 	}
-	return &KV{state: s, open: make(places, o.Total), each: o.PerFunction}
+	return &KV{state: s, open: make(chan struct{}, o.Total), each: o.PerFunction}
 }
-
-// places bounds what is held at once: one element for each.
-type places chan struct{}
 
 // For returns spec's bucket. It fails for a name that no function has.
 func (k *KV) For(spec function.Spec) (*FunctionKV, error) {
@@ -46,12 +42,12 @@ func (k *KV) For(spec function.Spec) (*FunctionKV, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &FunctionKV{kv: k, name: spec.Name, bucket: bucket, open: make(places, k.each)}, nil
+	open := places{own: make(chan struct{}, k.each), all: k.open, function: spec.Name, what: "key-value operations"}
+	return &FunctionKV{name: spec.Name, bucket: bucket, open: open}, nil
 }
 
 // FunctionKV performs the operations of one function.
 type FunctionKV struct {
-	kv     *KV
 	name   string
 	bucket *state.Bucket // nil: not granted
 	open   places
@@ -64,36 +60,23 @@ func NoKV(spec function.Spec) *FunctionKV { return &FunctionKV{name: spec.Name} 
 // is not known. req and its bytes are Do's to keep. The answer counts as open until
 // release is called, which may happen more than once. Calls of Do may overlap.
 func (f *FunctionKV) Do(ctx context.Context, req *abi.KVRequest) (answer abi.KVAnswer, release func()) {
-	release, err := f.acquire()
-	if err == nil {
-		answer, err = f.perform(ctx, req)
+	if f.bucket == nil {
+		return kvRefusal(denied(`not granted; add kv = "16MiB" to function %s in functions.toml`, f.name))
 	}
+	release, err := f.open.take()
+	if err != nil {
+		return kvRefusal(err)
+	}
+	answer, err = f.perform(ctx, req)
 	if err != nil {
 		release()
-		return abi.KVAnswer{Kind: function.KindOf(err), Message: message("kv_start: " + err.Error())}, func() {}
+		return kvRefusal(err)
 	}
 	return answer, release
 }
 
-// acquire takes a place for one operation or says at once that there is none: a
-// guest that waits holds a sandbox.
-func (f *FunctionKV) acquire() (release func(), err error) {
-	nothing := func() {}
-	if f.bucket == nil {
-		return nothing, denied(`not granted; add kv = "16MiB" to function %s in functions.toml`, f.name)
-	}
-	select {
-	case f.open <- struct{}{}:
-	default:
-		return nothing, overloaded("function " + f.name + " has too many operations and unread answers; read the answers")
-	}
-	select {
-	case f.kv.open <- struct{}{}:
-	default:
-		<-f.open
-		return nothing, overloaded("the host has too many operations under way; try again later")
-	}
-	return sync.OnceFunc(func() { <-f.kv.open; <-f.open }), nil
+func kvRefusal(err error) (abi.KVAnswer, func()) {
+	return abi.KVAnswer{Kind: function.KindOf(err), Message: message("kv_start: " + err.Error())}, func() {}
 }
 
 func (f *FunctionKV) perform(ctx context.Context, req *abi.KVRequest) (a abi.KVAnswer, err error) {

@@ -182,7 +182,7 @@ func TestKeyValueHammer(t *testing.T) {
 	require.LessOrEqual(t, created.Load(), int64(80))
 	require.Positive(t, created.Load())
 	for _, f := range functions {
-		require.Empty(t, f.open, "every place was given back")
+		require.Empty(t, f.open.own, "every place was given back")
 	}
 	require.Empty(t, kv.open)
 }
