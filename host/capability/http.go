@@ -21,7 +21,7 @@ type HTTPOptions struct {
 	Resolve     func(ctx context.Context, host string) ([]netip.Addr, error)
 	MaxBody     int64 // of an answer, in bytes; abi.MaxBody
 	PerFunction int   // calls open at once for one function; 128
-	Total       int   // calls open at once for all functions; 512
+	Total       int   // calls open at once for all functions, and half the connections; 512
 }
 
 // HTTP makes outbound calls for all functions and keeps their connections.
@@ -31,8 +31,10 @@ type HTTP struct {
 	private *network
 	open    chan struct{} // one element for each open call
 
+	connections connections
+
 	mu    sync.Mutex
-	pools map[pool]*http.Transport // made at the first grant
+	pools map[pool]*http.Transport // made at the first grant; they stay, empty after 30 s without calls
 }
 
 // pool is what one function keeps connections in, all its versions together. No two
@@ -62,13 +64,11 @@ func NewHTTP(o HTTPOptions) *HTTP {
 	if o.Total == 0 {
 		o.Total = 512
 	}
-	return &HTTP{
-		options: o,
-		public:  newNetwork(false, o.Resolve),
-		private: newNetwork(true, o.Resolve),
-		open:    make(chan struct{}, o.Total),
-		pools:   map[pool]*http.Transport{},
-	}
+	h := &HTTP{options: o, open: make(chan struct{}, o.Total), pools: map[pool]*http.Transport{}}
+	h.connections.most, h.connections.sweep = 2*int64(o.Total), h.Close
+	h.public = newNetwork(false, o.Resolve, &h.connections)
+	h.private = newNetwork(true, o.Resolve, &h.connections)
+	return h
 }
 
 // Close closes the connections no call is using.

@@ -380,6 +380,48 @@ func TestConnectionsAreOneFunctions(t *testing.T) {
 	require.Equal(t, "a", got, "its next version goes on with its connections")
 }
 
+// TestKeptConnectionsAreBounded over all functions: each keeps some for 30 s, and there
+// may be more functions than the process may have descriptors.
+func TestKeptConnectionsAreBounded(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	calls := NewHTTP(HTTPOptions{Total: 2})
+	t.Cleanup(calls.Close)
+	var open atomic.Int64
+	dial := calls.private.connect
+	calls.private.connect = func(ctx context.Context, addr netip.AddrPort) (net.Conn, error) {
+		conn, err := dial(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		open.Add(1)
+		return &closing{conn, sync.OnceFunc(func() { open.Add(-1) })}, nil
+	}
+	for i := range 20 {
+		spec := private(t, server.URL)
+		spec.Name = fmt.Sprint("f", i)
+		for range 2 {
+			_, _, err := get(t, calls.For(spec), server.URL)
+			require.NoError(t, err)
+		}
+		require.LessOrEqual(t, open.Load(), int64(4))
+	}
+	calls.Close()
+	require.Zero(t, calls.connections.open.Load())
+	require.Zero(t, open.Load())
+}
+
+// closing tells when it is closed.
+type closing struct {
+	net.Conn
+	told func()
+}
+
+func (c *closing) Close() error {
+	c.told()
+	return c.Conn.Close()
+}
+
 func TestBodyLimit(t *testing.T) {
 	const limit = 100_000
 	for _, test := range []struct {

@@ -38,10 +38,12 @@ type network struct {
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	connect func(ctx context.Context, addr netip.AddrPort) (net.Conn, error)
 	tls     *tls.Config
+
+	connections *connections
 }
 
-func newNetwork(private bool, resolve func(context.Context, string) ([]netip.Addr, error)) *network {
-	n := &network{private: private, resolve: resolve}
+func newNetwork(private bool, resolve func(context.Context, string) ([]netip.Addr, error), c *connections) *network {
+	n := &network{private: private, resolve: resolve, connections: c}
 	n.connect = n.dialAddress
 	n.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	return n
@@ -96,9 +98,14 @@ func (n *network) dial(ctx context.Context, _, hostPort string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
+	return n.connections.count(func() (net.Conn, error) { return n.connectAny(ctx, addrs, uint16(port)) })
+}
+
+// connectAny connects to the first of addrs that can be reached.
+func (n *network) connectAny(ctx context.Context, addrs []netip.Addr, port uint16) (net.Conn, error) {
 	var failed error
 	for _, addr := range addrs {
-		conn, err := n.connect(ctx, netip.AddrPortFrom(addr, uint16(port)))
+		conn, err := n.connect(ctx, netip.AddrPortFrom(addr, port))
 		if err == nil {
 			return conn, nil
 		}
