@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,6 +29,7 @@ type Bucket struct {
 
 	opening chan struct{} // holds one token while handle is used
 	handle  handle
+	deleted atomic.Bool // somebody else has deleted handle's stream
 
 	reading, writing, listing turns
 }
@@ -324,9 +326,10 @@ func (b *Bucket) reach(ctx context.Context) (handle, error) {
 	case <-ctx.Done():
 		return handle{}, ctx.Err()
 	}
-	if b.handle.of != c {
+	if b.handle.of != c || b.deleted.Swap(false) {
 		stream, err := b.adjust(ctx, c)
 		if err != nil {
+			b.handle = handle{}
 			return handle{}, b.explain(err)
 		}
 		b.handle = handle{stream, c}

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -169,6 +170,60 @@ func TestWhoseTimeIsOverDoesNotKeepTheStoreClosed(t *testing.T) {
 	_, err = b.Get(t.Context(), "k")
 	require.NoError(t, err)
 }
+
+// TestABucketThatSomebodyDeleted from the cluster fails one operation, which notices, and
+// is made again for the next.
+func TestABucketThatSomebodyDeleted(t *testing.T) {
+	b := bucket(t, open(t, Options{URL: cluster(t, true).ClientURL()}), "f", 1<<20)
+	for name, do := range map[string]func() error{
+		"get":    func() error { _, err := b.Get(t.Context(), "k"); return err },
+		"put":    func() error { _, err := b.Put(t.Context(), "k", nil, 0); return err },
+		"update": func() error { _, err := b.Update(t.Context(), "k", nil, 0, 0); return err },
+		"delete": func() error { return b.Delete(t.Context(), "k", 0) },
+		"list":   func() error { _, _, err := b.List(t.Context(), "", "", 0); return err },
+	} {
+		_, err := b.Put(t.Context(), "other", nil, 0)
+		require.NoError(t, err)
+		require.NoError(t, b.handle.of.js.DeleteStream(t.Context(), "KV_spore-f"))
+		err = do()
+		requireKind(t, abi.Unavailable, err, name)
+		require.ErrorContains(t, err, "deleted", name)
+		if err := do(); name == "get" {
+			requireKind(t, abi.NotFound, err)
+		} else {
+			require.NoError(t, err, name)
+		}
+	}
+}
+
+// TestAClusterThatGoesAway is named as that, in answers and in the log.
+func TestAClusterThatGoesAway(t *testing.T) {
+	server := cluster(t, true)
+	lines := make(chan string, 100)
+	log := slog.New(slog.NewTextHandler(writeFunc(func(p []byte) (int, error) {
+		lines <- string(p)
+		return len(p), nil
+	}), nil))
+	b := bucket(t, open(t, Options{URL: server.ClientURL(), Log: log}), "f", 1<<20)
+	_, err := b.Put(t.Context(), "k", nil, 0)
+	require.NoError(t, err)
+	server.Shutdown()
+	select {
+	case line := <-lines:
+		require.Contains(t, line, "the connection to the cluster is lost")
+	case <-time.After(10 * time.Second):
+		t.Fatal("no word in the log")
+	}
+	_, err = b.Get(t.Context(), "k")
+	requireKind(t, abi.Unavailable, err)
+	require.ErrorContains(t, err, "the connection to the cluster is lost")
+	_, err = b.Put(t.Context(), "k", nil, 0)
+	require.ErrorContains(t, err, "the connection to the cluster is lost")
+}
+
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 
 // breakOff ends b's connection, and lets the time pass until it may be made again.
 func breakOff(b *Bucket) {

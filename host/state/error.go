@@ -50,6 +50,11 @@ func (b *Bucket) explain(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return b.state.whyClosed()
+	case errors.Is(err, nats.ErrReconnectBufExceeded):
+		return errAway
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrNoStreamResponse):
+		b.deleted.Store(true)
+		return errDeleted
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return &function.Error{Kind: abi.NotFound}
 	case err == nil || !errors.As(err, &api) || api.APIError() == nil:

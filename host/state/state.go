@@ -162,7 +162,8 @@ func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 	op := "open state at " + redacted(s.opt.URL)
 	failed := make(failure, 1)
 	nc, err := nats.Connect(s.opt.URL, nats.Name("spore"), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1),
-		nats.ErrorHandler(s.reportError), nats.ClosedHandler(failed.closed))
+		nats.ErrorHandler(s.reportError), nats.ClosedHandler(failed.closed),
+		nats.DisconnectErrHandler(s.reportAway), nats.ReconnectHandler(s.reportBack))
 	if err != nil {
 		return nil, unavailable(op, fmt.Errorf("%w; start it, or correct nats under [host] in functions.toml", err))
 	}
@@ -180,6 +181,14 @@ func (s *State) connectCluster(ctx context.Context) (*connection, error) {
 func (s *State) reportError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	s.opt.Log.Warn("state", "error", err.Error())
 }
+
+func (s *State) reportAway(nc *nats.Conn, err error) {
+	if !nc.IsClosed() { // not by us
+		s.opt.Log.Warn("state: "+away, "error", fmt.Sprint(err))
+	}
+}
+
+func (s *State) reportBack(*nats.Conn) { s.opt.Log.Info("state: the cluster is there again") }
 
 // redacted returns a cluster's URLs without passwords and tokens.
 func redacted(urls string) string {
@@ -283,9 +292,13 @@ func (s *State) whyClosed() error {
 	return s.cause
 }
 
+const away = "the connection to the cluster is lost; it is made again"
+
 var (
 	errStopping = unavailable("use state", errors.New("the host is stopping"))
 	errBroken   = unavailable("use state", errors.New("the connection to the store ended; try again"))
+	errAway     = unavailable("use state", errors.New(away))
+	errDeleted  = unavailable("use state", errors.New("somebody has deleted the bucket from the cluster, or none of its servers answers; try again"))
 )
 
 func unavailable(op string, err error) error {
