@@ -18,9 +18,10 @@ import (
 	"spore/host/function"
 )
 
-// Bucket holds the keys of one function. A key has at most one message in the
-// bucket's stream, whose sequence number is the key's revision, and none after it
-// was deleted. Methods may be called at the same time, also from other hosts on
+// Bucket holds the keys of one function. A key has one message in the bucket's
+// stream, whose sequence number is the key's revision, and none after it was deleted.
+// Where the store's process ended in a write, the message before may be there as well:
+// the last one counts, and the others go with the next write. Methods may be called at the same time, also from other hosts on
 // the same cluster. An operation that ends with its context may still take effect.
 type Bucket struct {
 	state    *State
@@ -55,6 +56,13 @@ const maxKeys = 20_000
 // counts as absent. Beside the value, so that NATS's tools show that as it is.
 const expiresHeader = "Spore-Expires"
 
+// history is how many messages of a key the stream may keep: the most that NATS's tools
+// take. It is never reached, because each message has those before it removed (a
+// rollup). The stream's own limit of one would do the same, but the server writes no
+// record of what it removes by a limit, and after a crash took the value before a
+// deleted one for the key's.
+const history = 64
+
 // grace is how much longer than a key NATS keeps its message, by its own clock. Up
 // to then ours decides; afterwards the room is free again.
 const grace = time.Minute
@@ -63,7 +71,8 @@ const grace = time.Minute
 const MaxExpiry = 10 * 365 * 24 * time.Hour
 
 // Bucket returns the bucket of the function called name, which holds at most
-// maxBytes: keys, values, and about 60 bytes for each. It is made at its first use.
+// maxBytes: keys, values, and about 90 bytes for each. A new value has to fit beside the old
+// one, which goes only then. It is made at its first use.
 func (s *State) Bucket(name string, maxBytes int64) (*Bucket, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -159,15 +168,25 @@ func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error 
 		case e.Revision == 0:
 			return nil
 		}
-		// By its number: a message that has replaced it meanwhile stays.
-		_, err = exchange(ctx, b.writing, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, h.DeleteMsg(ctx, e.Revision)
-		})
+		err = b.remove(ctx, h, key, e.Revision)
 		if err := b.explain(err); function.KindOf(err) != abi.NotFound {
 			return op.fail(err)
 		}
 	}
 	return op.fail(busy())
+}
+
+// remove deletes key's message by its number, so that one that has replaced it meanwhile
+// stays, and before it what a crash may have left.
+func (b *Bucket) remove(ctx context.Context, h handle, key string, revision uint64) error {
+	_, err := exchange(ctx, b.writing, func(ctx context.Context) (struct{}, error) {
+		err := h.Purge(ctx, jetstream.WithPurgeSubject(b.subject(escape(key))), jetstream.WithPurgeSequence(revision))
+		if err == nil {
+			err = h.DeleteMsg(ctx, revision)
+		}
+		return struct{}{}, err
+	})
+	return err
 }
 
 // List returns the keys that begin with prefix and come after the key after, in the
@@ -283,6 +302,7 @@ func (b *Bucket) message(key string, value []byte, expiry time.Duration) (*nats.
 	}
 	msg := nats.NewMsg(b.subject(escape(key)))
 	msg.Data = value
+	msg.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	if expiry > 0 {
 		expires := b.state.opt.Now().Add(expiry + time.Millisecond - 1).UnixMilli()
 		msg.Header.Set(expiresHeader, strconv.FormatInt(expires, 10))
@@ -346,7 +366,8 @@ func (b *Bucket) adjust(ctx context.Context, c *connection) (jetstream.Stream, e
 			Name:              streamPrefix + b.name,
 			Description:       "keys and values of function " + b.name,
 			Subjects:          []string{b.subject(">")},
-			MaxMsgsPerSubject: 1,
+			MaxMsgsPerSubject: history,
+			AllowRollup:       true,
 			MaxBytes:          b.maxBytes,
 			MaxMsgs:           maxKeys,
 			Discard:           jetstream.DiscardNew,
@@ -358,9 +379,9 @@ func (b *Bucket) adjust(ctx context.Context, c *connection) (jetstream.Stream, e
 		return nil, err
 	}
 	config := stream.CachedInfo().Config
-	if config.MaxBytes == b.maxBytes {
+	if config.MaxBytes == b.maxBytes && config.MaxMsgsPerSubject == history && config.AllowRollup {
 		return stream, nil
 	}
-	config.MaxBytes = b.maxBytes
+	config.MaxBytes, config.MaxMsgsPerSubject, config.AllowRollup = b.maxBytes, history, true
 	return c.js.UpdateStream(ctx, config)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"spore/abi"
@@ -214,6 +215,82 @@ func TestARestartKeepsEverything(t *testing.T) {
 	require.Greater(t, next, kept+1, "a revision is never given twice")
 }
 
+// TestAKeyThatWasDeletedStaysSo after a crash, which a copy of the files is: the server then
+// reads what was written, and believes no value to be gone of which it finds no removal.
+func TestAKeyThatWasDeletedStaysSo(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	b := bucket(t, open(t, Options{Directory: dir}), "f", 1<<20)
+	for _, key := range []string{"other", "k", "k", "l", "l"} {
+		_, err := b.Put(ctx, key, []byte(key), 0)
+		require.NoError(t, err)
+	}
+	require.NoError(t, b.Delete(ctx, "k", 0))
+	last, err := b.Put(ctx, "other", nil, 0)
+	require.NoError(t, err)
+
+	copied := t.TempDir()
+	require.NoError(t, os.CopyFS(copied, os.DirFS(dir)))
+	b = bucket(t, open(t, Options{Directory: copied}), "f", 1<<20)
+	keys, _, err := b.List(ctx, "", "", 0)
+	require.NoError(t, err)
+	require.Equal(t, []string{"l", "other"}, keys)
+	_, err = b.Get(ctx, "k")
+	requireKind(t, abi.NotFound, err)
+	next, err := b.Put(ctx, "k", nil, 0)
+	require.NoError(t, err)
+	require.Greater(t, next, last)
+}
+
+// TestAValueThatACrashLeft behind a newer one goes with it.
+func TestAValueThatACrashLeft(t *testing.T) {
+	b, ctx := fresh(t), t.Context()
+	_, err := b.Put(ctx, "k", []byte("old"), 0)
+	require.NoError(t, err)
+	leave := func() { // as if the host had ended before the old value was removed
+		_, err := b.handle.of.js.Publish(ctx, "$KV.spore-f.k", []byte("new"))
+		require.NoError(t, err)
+		info, err := b.handle.Info(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, info.State.Msgs)
+	}
+	leave()
+	e, err := b.Get(ctx, "k")
+	require.NoError(t, err)
+	require.Equal(t, "new", string(e.Value))
+	require.NoError(t, b.Delete(ctx, "k", e.Revision))
+	_, err = b.Get(ctx, "k")
+	requireKind(t, abi.NotFound, err)
+
+	_, err = b.Put(ctx, "k", []byte("old"), 0)
+	require.NoError(t, err)
+	leave()
+	_, err = b.Put(ctx, "k", []byte("newer"), 0)
+	require.NoError(t, err)
+	info, err := b.handle.Info(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.State.Msgs)
+}
+
+// TestABucketOfAnEarlierVersion is one that NATS's tools would make.
+func TestABucketOfAnEarlierVersion(t *testing.T) {
+	s, ctx := open(t, Options{Directory: t.TempDir()}), t.Context()
+	_, err := s.live.js.CreateStream(ctx, jetstream.StreamConfig{Name: "KV_spore-f", Subjects: []string{"$KV.spore-f.>"},
+		MaxMsgsPerSubject: 1, MaxBytes: 1 << 20, Discard: jetstream.DiscardNew, AllowDirect: true, AllowMsgTTL: true})
+	require.NoError(t, err)
+	_, err = s.live.js.Publish(ctx, "$KV.spore-f.k", []byte("old"))
+	require.NoError(t, err)
+	b := bucket(t, s, "f", 1<<20)
+	e, err := b.Get(ctx, "k")
+	require.NoError(t, err)
+	require.Equal(t, "old", string(e.Value))
+	_, err = b.Put(ctx, "k", []byte("new"), 0)
+	require.NoError(t, err)
+	info, err := b.handle.Info(ctx)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, info.State.Msgs)
+	require.Greater(t, info.Config.MaxMsgsPerSubject, int64(1))
+}
+
 // TestEveryWriteIsSynced holds the setting that makes "acknowledged" mean "on disk";
 // the server uses it for every stream.
 func TestEveryWriteIsSynced(t *testing.T) {
@@ -362,18 +439,18 @@ func TestAFullBucketLosesNothing(t *testing.T) {
 	requireKind(t, abi.TooLarge, err)
 	require.ErrorContains(t, err, "the bucket is full at 262144 bytes; delete keys, or raise kv of function f in functions.toml")
 	require.InDelta(t, 25, written, 1)
-	_, err = b.Put(ctx, "k0", append(value, 1), 0)
-	requireKind(t, abi.TooLarge, err, "a longer value for a key that is there")
 	_, err = b.Put(ctx, "k0", value, 0)
-	require.NoError(t, err, "one of the same length")
+	requireKind(t, abi.TooLarge, err, "a new value has to fit beside the old one")
 	for i := range written {
 		e, err := b.Get(ctx, fmt.Sprint("k", i))
 		require.NoError(t, err)
 		require.Len(t, e.Value, len(value))
 	}
 	require.NoError(t, b.Delete(ctx, "k1", 0))
-	_, err = b.Put(ctx, "new", value, 0)
+	_, err = b.Put(ctx, "k0", value, 0)
 	require.NoError(t, err, "there is room again")
+	_, err = b.Put(ctx, "new", value, 0)
+	require.NoError(t, err, "also for another key")
 
 	smaller := bucket(t, s, "f", 64<<10)
 	keys, _, err := smaller.List(ctx, "", "", 0)
