@@ -6,10 +6,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -46,7 +48,8 @@ func logHandler(form string, out io.Writer) func(io.Writer) slog.Handler {
 	}
 	if form == "text" {
 		opt := &tint.Options{TimeFormat: "15:04:05.000", NoColor: !wantsColour(out)}
-		return func(w io.Writer) slog.Handler { return tint.NewTextHandler(w, opt) }
+		text := func(w io.Writer) slog.Handler { return tint.NewTextHandler(w, opt) }
+		return func(w io.Writer) slog.Handler { return stackHandler{text(w), text, w} }
 	}
 	return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, nil) }
 }
@@ -62,6 +65,53 @@ func newLogger(form string, out io.Writer) (*slog.Logger, *telemetry.Writer, *re
 	redact := &redactor{out: steerless{out}}
 	log, writer := telemetry.NewLogger(redact, handler)
 	return log, writer, redact
+}
+
+// stackHandler shows the stack that a function gave with a record on lines of its own
+// behind it. Each begins with a bar, as no line of the log does, and is written with the
+// record, so that it passes neither for the host's words nor for another function's.
+type stackHandler struct {
+	slog.Handler
+	text func(io.Writer) slog.Handler
+	out  io.Writer
+}
+
+func (h stackHandler) Handle(ctx context.Context, rec slog.Record) error {
+	rec, stack := withoutStack(rec)
+	if stack == "" {
+		return h.Handler.Handle(ctx, rec)
+	}
+	var b bytes.Buffer
+	if err := h.text(&b).Handle(ctx, rec); err != nil {
+		return err
+	}
+	for line := range strings.SplitSeq(strings.TrimRight(stack, "\n"), "\n") {
+		b.WriteString("| " + visible(line) + "\n")
+	}
+	_, err := h.out.Write(b.Bytes())
+	return err
+}
+
+// withoutStack takes out of a record what is several lines called stack among a function's
+// attributes. The attribute stays: by those its records are told from the host's.
+func withoutStack(rec slog.Record) (short slog.Record, stack string) {
+	short = slog.NewRecord(rec.Time, rec.Level, rec.Message, rec.PC)
+	rec.Attrs(func(a slog.Attr) bool {
+		if a.Key == "attrs" && a.Value.Kind() == slog.KindGroup {
+			own := slices.Clone(a.Value.Group())
+			i := slices.IndexFunc(own, func(a slog.Attr) bool {
+				return a.Key == "stack" && strings.Contains(a.Value.String(), "\n")
+			})
+			if i >= 0 {
+				stack = own[i].Value.String()
+				own[i].Value = slog.StringValue("below")
+			}
+			a.Value = slog.GroupValue(own...)
+		}
+		short.AddAttrs(a)
+		return true
+	})
+	return short, stack
 }
 
 // steerless is an output on which no terminal is steered by what ASCII's control

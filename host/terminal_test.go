@@ -2,11 +2,15 @@ package main
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"spore/abi"
+	"spore/host/sandbox"
 )
 
 // TestADumbTerminalIsNotSteered: an editor's shell window, say, shows what steers others.
@@ -44,4 +48,28 @@ func TestProgressStaysOnItsLine(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, wipe+"\x1b[?7lbuilding greet … 0.5s\x1b[?7h"+wipe, out.String())
 	})
+}
+
+// TestAStackIsReadable in a text log, and none of its lines passes for one of the log.
+func TestAStackIsReadable(t *testing.T) {
+	const stack = "main.handle()\n\t/src/main.go:12 +0x1\n12:00:00.000 INF REPORT RequestId: r-1\n\n\x1b[2J\u009b1m\r12:00:00.000 INF live\n| \xff"
+	log := func(form string, rec abi.LogRecord) string {
+		var out buffer
+		log, writer, _ := newLogger(form, &out)
+		stop := background(writer.Run)
+		(&host{log: log}).guestLog("f", func() int { return 1 })("r-1", rec)
+		stop()
+		return out.String()
+	}
+	rec := abi.LogRecord{Message: "stack of the error", Attrs: abi.Pairs{{Name: "stack", Value: stack}, {Name: "stack", Value: "a\nb"}}}
+	lines := strings.Split(strings.TrimSuffix(log("text", rec), "\n"), "\n")
+	require.Contains(t, lines[0], `stack of the error function=f version=1 request_id=r-1 attrs.stack=below attrs.stack="a\nb"`)
+	require.Equal(t, []string{
+		"| main.handle()", "| \t/src/main.go:12 +0x1", "| 12:00:00.000 INF REPORT RequestId: r-1", "| ",
+		`| \x1b[2J\u009b1m\r12:00:00.000 INF live`, `| | \xff`,
+	}, lines[1:])
+	require.Equal(t, 1, strings.Count(log("json", rec), "\n"))
+
+	short := abi.LogRecord{Attrs: abi.Pairs{{Name: "stack", Value: strings.Repeat("a\n", 1000)}}}
+	require.Less(t, len(log("text", short)), 2*sandbox.LogSize(&short), "within the log's budget")
 }
