@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -239,6 +240,30 @@ func TestAKeyThatWasDeletedStaysSo(t *testing.T) {
 	next, err := b.Put(ctx, "k", nil, 0)
 	require.NoError(t, err)
 	require.Greater(t, next, last)
+}
+
+// TestWhatWasReplacedLeavesTheDisk, also where something that stays lies between: a bucket
+// of 4 MiB takes no 50 for long.
+func TestWhatWasReplacedLeavesTheDisk(t *testing.T) {
+	dir, ctx := t.TempDir(), t.Context()
+	b := bucket(t, open(t, Options{Directory: dir}), "f", 4<<20)
+	for i := range 200 {
+		_, err := b.Put(ctx, "replaced", make([]byte, 256<<10), 0)
+		require.NoError(t, err)
+		_, err = b.Put(ctx, fmt.Sprint("stays", i), nil, 0)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool {
+		var size int64
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error {
+			info, err := os.Stat(path)
+			if err == nil {
+				size += info.Size()
+			}
+			return nil // a file that is gone meanwhile
+		})
+		return err == nil && size < 8<<20
+	}, 20*time.Second, 10*time.Millisecond)
 }
 
 // TestAValueThatACrashLeft behind a newer one goes with it.
