@@ -411,6 +411,33 @@ func TestKeptConnectionsAreBounded(t *testing.T) {
 	require.Zero(t, open.Load())
 }
 
+// TestAKeptConnectionIsClosed after half a minute in which nobody used it.
+func TestAKeptConnectionIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHTTP(HTTPOptions{})
+		closed := make(chan time.Time, 1)
+		h.public.connect = func(context.Context, netip.AddrPort) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() {
+				_, _ = http.ReadRequest(bufio.NewReader(theirs))
+				_, _ = io.WriteString(theirs, "HTTP/1.1 204 No Content\r\n\r\n")
+				_, _ = io.Copy(io.Discard, theirs)
+				closed <- time.Now()
+			}()
+			return ours, nil
+		}
+		head, body := h.For(public(t, "http://8.8.8.8")).Do(t.Context(), &abi.HTTPRequest{URL: "http://8.8.8.8/"})
+		require.EqualValues(t, http.StatusNoContent, head.Status, head.Message)
+		require.NoError(t, body.Close())
+		began := time.Now()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Len(t, closed, 1)
+		require.Equal(t, 30*time.Second, (<-closed).Sub(began))
+		require.Zero(t, h.connections.open.Load())
+	})
+}
+
 // closing tells when it is closed.
 type closing struct {
 	net.Conn
@@ -652,6 +679,19 @@ func TestLimitThatIsNotTheCallsIsNoDeadline(t *testing.T) {
 	head, _ := h.For(public(t, "http://name.test")).Do(within10s(t), &abi.HTTPRequest{URL: "http://name.test/"})
 	require.Equal(t, abi.Unavailable, head.Kind)
 	require.Contains(t, head.Message, "resolve name.test")
+}
+
+func TestAResolverThatSaysNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHTTP(HTTPOptions{Resolve: func(ctx context.Context, _ string) ([]netip.Addr, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}})
+		began := time.Now()
+		head, _ := h.For(public(t, "http://name.test")).Do(t.Context(), &abi.HTTPRequest{URL: "http://name.test/"})
+		require.Equal(t, abi.Unavailable, head.Kind, head.Message)
+		require.Equal(t, resolveTimeout, time.Since(began))
+	})
 }
 
 func TestCloseEndsARead(t *testing.T) {
