@@ -230,14 +230,40 @@ func TestCredentials(t *testing.T) {
 	})
 }
 
+func TestAValueOverTheLimit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secrets")
+	long := strings.Repeat("x", maxSecret+1)
+	write(t, file, "A="+long+"\nB="+long[1:]+"\n")
+	t.Setenv("SPORE_TEST_A", long)
+	t.Setenv("SPORE_TEST_B", long[1:])
+	for name, source := range map[string]SecretsSource{
+		"in a file":          {File: file, Parse: parse},
+		"in the environment": {EnvPrefix: "SPORE_TEST_"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := OpenSecrets(source)
+			require.NoError(t, err)
+			_, err = s.Lookup("A")
+			require.Equal(t, abi.TooLarge, function.KindOf(err))
+			require.NotContains(t, err.Error(), "xxx")
+			value, err := s.Lookup("B")
+			require.NoError(t, err)
+			require.Len(t, value, maxSecret)
+		})
+	}
+}
+
 func TestOpenRefusesASourceThatCannotBeRead(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken")
 	write(t, broken, "hunter2")
+	huge := filepath.Join(dir, "huge")
+	write(t, huge, "A=hunter2"+strings.Repeat("\nB=x", maxSecretsFile/4))
 	for name, source := range map[string]SecretsSource{
 		"a file that does not exist":      {File: filepath.Join(dir, "none"), Parse: parse},
 		"a file that is a directory":      {File: dir, Parse: parse},
 		"a file that cannot be parsed":    {File: broken, Parse: parse},
+		"a file over the limit":           {File: huge, Parse: parse},
 		"a directory that does not exist": {Directory: filepath.Join(dir, "none")},
 		"a directory that is a file":      {Directory: broken},
 	} {

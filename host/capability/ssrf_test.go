@@ -205,7 +205,11 @@ func TestUsualSpellingsArePermitted(t *testing.T) {
 func TestNameServerAnswers(t *testing.T) {
 	many := make([]string, 10_000)
 	for i := range many {
-		many[i] = fmt.Sprintf("8.8.%d.%d", i>>8, i&0xff)
+		many[i] = fmt.Sprintf("8.9.%d.%d", i>>8, i&0xff)
+	}
+	var dials []string
+	for _, addr := range many[:maxAddresses] {
+		dials = append(dials, addr+":80")
 	}
 	for _, test := range []struct {
 		name  string
@@ -220,6 +224,7 @@ func TestNameServerAnswers(t *testing.T) {
 		{"the metadata address", []string{"169.254.169.254"}, abi.Denied, nil},
 		{"no addresses", nil, abi.Unavailable, nil},
 		{"ten thousand addresses", many, abi.Unavailable, nil},
+		{"many addresses where nobody listens", many[:maxAddresses], abi.Unavailable, dials},
 		{"an address where nobody listens", []string{"8.8.8.9"}, abi.Unavailable, []string{"8.8.8.9:80"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -227,6 +232,7 @@ func TestNameServerAnswers(t *testing.T) {
 			net.host("name.test", test.addrs...)
 			head, _, _ := get(t, net.http(t, HTTPOptions{}).For(public(t, "http://name.test")), "http://name.test/")
 			require.Equal(t, test.kind, head.Kind, head.Message)
+			require.LessOrEqual(t, len(head.Message), 1000)
 			require.Equal(t, test.dials, net.dialled)
 			require.Equal(t, []string{"name.test"}, net.resolved)
 		})
