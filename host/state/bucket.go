@@ -168,9 +168,10 @@ func (b *Bucket) Delete(ctx context.Context, key string, revision uint64) error 
 		case e.Revision == 0:
 			return nil
 		}
+		// Where the message is gone already, the client gives the server's reason as text only.
 		err = b.remove(ctx, h, key, e.Revision)
-		if err := b.explain(err); function.KindOf(err) != abi.NotFound {
-			return op.fail(err)
+		if !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+			return op.fail(b.explain(err))
 		}
 	}
 	return op.fail(busy())

@@ -38,11 +38,8 @@ func busy() error {
 	return &function.Error{Kind: abi.Overloaded, Err: errors.New("others write this key all the time; try again")}
 }
 
-// Numbers of JetStream's errors that the client has no names for.
-const (
-	codeSequenceNotFound = 10043
-	codeStoreFailed      = 10077
-)
+// codeStoreFailed is the number of an error of JetStream's that the client has no name for.
+const codeStoreFailed = 10077
 
 // explain turns what JetStream answers into what callers tell apart.
 func (b *Bucket) explain(err error) error {
@@ -65,8 +62,6 @@ func (b *Bucket) explain(err error) error {
 	switch {
 	case code == jetstream.JSErrCodeStreamWrongLastSequence, code == jetstream.JSErrCodeStreamWrongLastSequenceConstant:
 		return &function.Error{Kind: abi.Conflict}
-	case code == codeSequenceNotFound, code == jetstream.JSErrCodeMessageNotFound:
-		return &function.Error{Kind: abi.NotFound}
 	case code == codeStoreFailed && strings.HasPrefix(text, "maximum bytes"):
 		return &function.Error{Kind: abi.TooLarge, Err: fmt.Errorf("the bucket is full at %d bytes; delete keys, or raise kv of function %s in functions.toml", b.maxBytes, b.name)}
 	case code == codeStoreFailed && strings.HasPrefix(text, "maximum messages"):

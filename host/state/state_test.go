@@ -164,6 +164,39 @@ func TestOneOfManyWins(t *testing.T) {
 	}
 }
 
+// TestManyDelete the same key at once: that another one did it first is fine, or a Conflict
+// for who wants a revision.
+func TestManyDelete(t *testing.T) {
+	b, ctx := fresh(t), t.Context()
+	for range 20 {
+		revision, err := b.Put(ctx, "k", nil, 0)
+		require.NoError(t, err)
+		var won atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 8 {
+			wg.Go(func() {
+				if i%2 == 0 {
+					if err := b.Delete(ctx, "k", 0); err != nil {
+						t.Errorf("%v", err)
+					}
+					return
+				}
+				switch err := b.Delete(ctx, "k", revision); function.KindOf(err) {
+				case abi.None:
+					won.Add(1)
+				case abi.Conflict:
+				default:
+					t.Errorf("%v", err)
+				}
+			})
+		}
+		wg.Wait()
+		require.LessOrEqual(t, won.Load(), int64(1))
+		_, err = b.Get(ctx, "k")
+		requireKind(t, abi.NotFound, err)
+	}
+}
+
 // TestNoIncrementIsLost has writers count together by compare-and-set, deletes in
 // between, and must find every increment.
 func TestNoIncrementIsLost(t *testing.T) {
