@@ -3,6 +3,8 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/tetratelabs/wazero"
@@ -33,20 +35,26 @@ type instance struct {
 
 // instantiate makes an instance that stands at the resident's snapshot. No code of
 // the guest runs.
-func (res *resident) instantiate(ctx context.Context) (*instance, error) {
+func (res *resident) instantiate(ctx context.Context) (inst *instance, err error) {
 	settings, s := &res.img.settings, res.snapshot
 	mapped, err := newMapping(uint64(settings.MemoryMax), s.memory)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "make sandbox", Err: err}
 	}
 	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax), budget: res.img.engine.budget, free: s.Size}
+	defer func() {
+		if p := recover(); p != nil { // or the event's caller would have to give back what was taken for it
+			memory.Free()
+			err = &function.Error{Kind: abi.Internal, Op: "instantiate " + settings.Name, Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+		}
+	}()
 	ctx = experimental.WithMemoryAllocator(ctx, memory)
 	mod, err := res.program.runtime.InstantiateModule(ctx, res.program.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		memory.Free()
 		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + settings.Name, Err: err}
 	}
-	inst := &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(s.entry())}
+	inst = &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(s.entry())}
 	for i := 0; ; i++ {
 		g, ok := mod.ExportedGlobal(wasmbin.GlobalExport + strconv.Itoa(i)).(api.MutableGlobal)
 		if !ok {

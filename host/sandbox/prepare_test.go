@@ -36,6 +36,30 @@ func TestDeployingAgainMendsALostModule(t *testing.T) {
 	require.NoError(t, again.Wake(t.Context()))
 }
 
+// lost is a context that panics when the engine looks into it.
+type lost struct{ context.Context }
+
+func (lost) Value(any) any { panic("lost") }
+
+// TestAPanicOfTheEngineIsTheEventsError: whatever was taken for the event that met it is
+// given back.
+func TestAPanicOfTheEngineIsTheEventsError(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Memory: 1 << 20, Idle: time.Nanosecond})
+	img, err := e.Prepare(t.Context(), answering(), capable())
+	require.NoError(t, err)
+	defer img.Close()
+	require.NoError(t, img.Wake(t.Context()))
+	for range 100 { // of which sixteen would be all memory
+		_, err := img.Open(lost{t.Context()})
+		require.Equal(t, abi.Internal, function.KindOf(err), "%v", err)
+		require.ErrorContains(t, err, "panic: lost")
+	}
+	_, _, err = ask(t, img, abi.Event{}, time.Minute)
+	require.NoError(t, err)
+	sandbox.Sweep(e)
+	require.False(t, img.Resident(), "nobody uses it")
+}
+
 func TestAPanicOfTheCallerKeepsNoCore(t *testing.T) {
 	e := openEngine(t, sandbox.Options{Cores: 1})
 	img, err := e.Prepare(t.Context(), answering(), capable())
