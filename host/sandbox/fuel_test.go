@@ -226,14 +226,17 @@ func requireEnds(t *testing.T, img *sandbox.Image, ev abi.Event) {
 // wide is a recursion whose frame has a place for each of many values: it keeps
 // the result of each operation until after the call.
 func wide(values int) []byte {
-	b := []byte{0x23, 0} // global.get: a value the compiler does not know
+	return body([]byte{0x23, 0}, unknown(values), callFunc(0), bytes.Repeat([]byte{0x6c}, values), []byte{0x24, 0})
+}
+
+// unknown leaves values on the stack that the compiler does not know, because they come
+// from a global.
+func unknown(values int) (b []byte) {
 	for i := range values {
 		b = append(b, 0x23, 0, 0x41)
 		b = append(append(b, sleb(int32(i))...), 0x6a)
 	}
-	b = append(b, callFunc(0)...)
-	b = append(b, bytes.Repeat([]byte{0x6c}, values)...)
-	return body(b, []byte{0x24, 0})
+	return b
 }
 
 // vectors is a module whose spore_serve calls a function that hands its n v128
@@ -337,6 +340,21 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 			t.Logf("%d KiB more resident memory", peak>>10)
 			require.Less(t, peak, int64(8<<20))
 		})
+	}
+}
+
+// TestG8ALargeStackIsNotKept: two calls make the engine's stack large, which keeps it for
+// the next event, and no yield sees both.
+func TestG8ALargeStackIsNotKept(t *testing.T) {
+	self := len(handmade{}.functions()) + 1
+	for values, kept := range map[int]bool{100: true, 20_000: true, 30_000: false} {
+		enter := cat(unknown(values), []byte{0x23, 0, 0x41, 1, 0x6a, 0x24, 0, 0x23, 0, 0x41, 2, 0x48, 0x04, 0x40, 0x10}, leb(self), []byte{0x05}) // if ++global 0 < 2: itself; else
+		leave := cat([]byte{0x0b}, bytes.Repeat([]byte{0x6c}, values-1), []byte{0x24, 1})
+		number := []byte{0x7f, 1, 0x41, 0, 0x0b}
+		img := handmade{globals: [][]byte{number, number}, serve: []step{raw(enter...), take(anyResult), respond(), raw(leave...)}}.prepare(t, capable())
+		_, stats, err := ask(t, img, abi.Event{}, 10*time.Second)
+		require.NoError(t, err)
+		require.Equal(t, kept, stats.DirtyPages >= 0, "with %d values in the frame", values)
 	}
 }
 

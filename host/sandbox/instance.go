@@ -23,6 +23,7 @@ type instance struct {
 	mem     api.Memory
 	memory  *linearMemory
 	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
+	stack   keptStack    // of serve
 	globals []api.MutableGlobal
 
 	// Used again for every event, so that serving one allocates nothing.
@@ -55,6 +56,7 @@ func (res *resident) instantiate(ctx context.Context) (inst *instance, err error
 		return nil, &function.Error{Kind: abi.Invalid, Op: "instantiate " + settings.Name, Err: err}
 	}
 	inst = &instance{res: res, mod: mod, mem: mod.Memory(), memory: memory, serve: mod.ExportedFunction(s.entry())}
+	inst.stack = keptStackOf(inst.serve)
 	for i := 0; ; i++ {
 		g, ok := mod.ExportedGlobal(wasmbin.GlobalExport + strconv.Itoa(i)).(api.MutableGlobal)
 		if !ok {

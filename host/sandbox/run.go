@@ -65,9 +65,8 @@ type run struct {
 	misused  bool     // a call out of order
 	command  *command // nil: a guest runs
 
-	fn      api.Function // entered
-	stack   callStack    // of fn; since the first yield
-	deepest int          // bytes of it in use, as seen at yields
+	fn    api.Function // entered
+	stack callStack    // of fn; since the first yield
 
 	output output
 	calls  callTable
@@ -132,7 +131,6 @@ func (r *run) yield(args []uint64) int64 {
 		r.stack = callStackOf(r.fn)
 	}
 	depth := r.stack.used(args)
-	r.deepest = max(r.deepest, depth)
 	if depth > maxCallStack {
 		panic(errRecursion)
 	}
@@ -163,10 +161,6 @@ func (r *run) hadItsTurn(now int64) bool {
 	ran := now - r.thread.since
 	return ran > quantum || ran > briefly && r.img.engine.cores.wanted.Load() > 0
 }
-
-// maxKeptStack is how much of the engine's stack an instance may have used that
-// serves again: the engine never gives any of it back.
-const maxKeptStack = 256 << 10
 
 // deliver hands the guest's answer up, if there is one that was not.
 func (r *run) deliver(goesOn bool) {

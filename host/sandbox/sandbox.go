@@ -157,7 +157,7 @@ func (sb *Sandbox) restore(err error) {
 	counts := &res.img.engine.restores
 	kind := function.KindOf(err)
 	ended := kind != abi.None && kind != abi.GuestError || sb.run.misused
-	if !res.snapshot.Frozen || ended || sb.run.deepest > maxKeptStack {
+	if !res.snapshot.Frozen || ended || sb.inst.stack.size() > maxKeptStack {
 		counts.dropped.Add(1)
 		return
 	}

@@ -78,6 +78,26 @@ func callStackOf(fn api.Function) callStack {
 	return callStack{known: true, top: reflect.ValueOf(fn).Elem().FieldByName("stackTop")}
 }
 
+// maxKeptStack is how large the engine's stack of an instance may be that serves again.
+const maxKeptStack = 384 << 10
+
+// keptStack is the engine's memory for the calls of a function. The engine never gives any
+// of it back.
+type keptStack struct{ bytes reflect.Value }
+
+// keptStackOf looks into fn as callStackOf does.
+func keptStackOf(fn api.Function) keptStack {
+	return keptStack{reflect.ValueOf(fn).Elem().FieldByName("stack")}
+}
+
+// size is what was ever needed, also by calls that have not yielded.
+func (s keptStack) size() int {
+	if !s.bytes.IsValid() {
+		return 0
+	}
+	return s.bytes.Len()
+}
+
 // used returns the bytes between the beginning of the stack and args, which the
 // engine hands to a host function as a view of the end of the stack. The
 // address is compared, never followed.
