@@ -78,7 +78,7 @@ var fillAllMemory = raw(cat([]byte{0x03, 0x40, // loop
 // and grow by, and all of it comes back.
 func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	const budget, limit = 48 << 20, 32 << 20
-	e := openEngine(t, sandbox.Options{Memory: budget})
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: budget, Idle: time.Nanosecond})
 	prepareHere := func(wasm []byte, s sandbox.Settings) *sandbox.Image {
 		img, err := e.Prepare(t.Context(), wasm, s)
 		require.NoError(t, err)
@@ -88,7 +88,9 @@ func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	s := capable()
 	s.MemoryMax = limit
 	bomb := prepareHere(handmade{serve: []step{take(anyResult), fillAllMemory, raw(0x00)}}.bytes(), s)
-	small := prepareHere(testmodule.Build(t, "testdata/probe"), settings())
+	small, another := prepareHere(testmodule.Build(t, "testdata/probe"), settings()), settings()
+	another.Name = "another"
+	other := prepareHere(testmodule.Build(t, "testdata/probe"), another)
 	explode := func() error {
 		_, _, err := ask(t, bomb, abi.Event{}, 20*time.Second)
 		return err
@@ -107,6 +109,7 @@ func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	require.ErrorContains(t, explode(), "the memory limit was reached", "its own comes first")
 	open := fill()
 	require.Greater(t, len(open), 2)
+	require.Equal(t, "1", text(t, other, "/count"), "who has less finds some")
 	open[0].Close()
 	err := explode()
 	require.Equal(t, abi.OutOfMemory, function.KindOf(err), "%v", err)
@@ -120,6 +123,8 @@ func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	for _, sb := range again {
 		sb.Close()
 	}
+	sandbox.Sweep(e)
+	require.False(t, small.Resident(), "whom it had none for does not count as its user")
 }
 
 // TestX2WhatFindsNoRoomEverIsRefused: a function that begins with more than all sandboxes may
@@ -192,18 +197,25 @@ func TestX2ADeployThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
 	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: 32 << 20})
 	s := settings()
 	s.MemoryMax = 32 << 20
-	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
-	require.NoError(t, err)
-	defer img.Close()
+	var images []*sandbox.Image
+	for _, s.Name = range []string{"a", "b", "c", "d"} { // each leaves some of what there is
+		img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+		require.NoError(t, err)
+		defer img.Close()
+		images = append(images, img)
+	}
 	var open []*sandbox.Sandbox
-	for err == nil {
-		var sb *sandbox.Sandbox
-		if sb, err = img.Open(t.Context()); err == nil {
+	for _, img := range images {
+		for {
+			sb, err := img.Open(t.Context())
+			if err != nil {
+				break
+			}
 			open = append(open, sb)
 		}
 	}
 	s.Name = "another"
-	_, err = e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
+	_, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
 	require.Equal(t, abi.Overloaded, function.KindOf(err), "%v", err)
 	for _, sb := range open {
 		sb.Close()

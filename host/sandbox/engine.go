@@ -41,8 +41,8 @@ type Options struct {
 	// Cores is how many guests may run at the same time; those that wait in a host
 	// function do not count. Zero means one for each processor Go uses.
 	Cores int
-	// Memory is how many bytes the memories of all sandboxes in use may have together;
-	// zero sets no bound.
+	// Memory is how many bytes the memories of all sandboxes in use may have together,
+	// those of one image at most three times what is left then; zero sets no bound.
 	Memory int64
 	// Restore is how instances are put back at their snapshot.
 	Restore Method
@@ -65,7 +65,7 @@ type Engine struct {
 	tracking tracking
 	start    time.Time // zero point of all clocks but the wall's
 	cores    *cores
-	budget   *budget
+	commons  *commons
 	threads  sync.Map // of *faultCount, by threadID: those that have executed a guest
 
 	compiling   chan struct{} // holds one token for each module that is being compiled
@@ -101,7 +101,7 @@ func Open(opt Options) (*Engine, error) {
 	if opt.Cores == 0 {
 		opt.Cores = runtime.GOMAXPROCS(0)
 	}
-	e := &Engine{opt: opt, start: time.Now(), budget: newBudget(opt.Memory),
+	e := &Engine{opt: opt, start: time.Now(), commons: newCommons(opt.Memory),
 		compiling: make(chan struct{}, maxCompiling), compileTime: maxCompileTime, programs: map[string]*program{}, images: map[*Image]struct{}{}}
 	e.cores = newCores(opt.Cores, e.elapsed)
 	var err error

@@ -18,10 +18,10 @@ func (img *Image) freeze(ctx context.Context, p *program, m *wasmbin.Module) (*r
 	if isCommand(m) && len(img.settings.Warmup) > 0 {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "warm up", Err: errors.New("a plain WASI command starts anew in every request; take warmup out of functions.toml")}
 	}
-	if !img.engine.budget.take(initialSize(m)) {
+	if !img.budget.take(initialSize(m)) {
 		return nil, errNoMemory
 	}
-	defer img.engine.budget.give(initialSize(m)) // what serves takes its own
+	defer img.budget.give(initialSize(m)) // what serves takes its own
 	pristine, err := initialMemory(m)
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Invalid, Op: "initialise", Err: err}

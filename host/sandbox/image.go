@@ -48,6 +48,7 @@ type Image struct {
 	note     string
 	pinned   bool // there are no files to bring it back from
 	cores    holder
+	budget   budget
 	long     atomic.Bool // the last event was a long run
 
 	resident atomic.Pointer[resident] // nil at rest
@@ -86,7 +87,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) {
 	img := e.newImage(digest, settings)
 	header, _, err := img.readSnapshot()
-	if err != nil || !e.files.hasModule(digest) || e.budget.fits(header.Size) != nil {
+	if err != nil || !e.files.hasModule(digest) || e.commons.fits(header.Size) != nil {
 		return nil, false
 	}
 	img.note, img.codeKey = header.Note, header.Code
@@ -95,7 +96,7 @@ func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) 
 }
 
 func (e *Engine) newImage(digest string, settings Settings) *Image {
-	return &Image{engine: e, settings: settings, environ: environ(&settings), digest: digest}
+	return &Image{engine: e, settings: settings, environ: environ(&settings), digest: digest, budget: budget{commons: e.commons}}
 }
 
 // environ returns the guest's environment. Without an opinion of the author's,
@@ -127,8 +128,8 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		return nil, loadError(err)
 	}
 	pages := uint32(img.settings.MemoryMax / wasmPage)
-	budget := img.engine.budget
-	if err := errors.Join(checkModule(m), m.CheckMemory(pages), budget.fits(initialSize(m))); err != nil {
+	commons := img.engine.commons
+	if err := errors.Join(checkModule(m), m.CheckMemory(pages), commons.fits(initialSize(m))); err != nil {
 		return nil, loadError(err)
 	}
 	if err := img.engine.files.makeDirectories(); err != nil {
@@ -146,7 +147,7 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		img.engine.releaseProgram(p)
 		return nil, err
 	}
-	if err := budget.fits(res.snapshot.Size); err != nil {
+	if err := commons.fits(res.snapshot.Size); err != nil {
 		res.release()
 		return nil, loadError(err)
 	}

@@ -42,7 +42,7 @@ func (res *resident) instantiate(ctx context.Context) (inst *instance, err error
 	if err != nil {
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "make sandbox", Err: err}
 	}
-	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax), budget: res.img.engine.budget, free: s.Size}
+	memory := &linearMemory{mapping: mapped, limit: uint64(settings.MemoryMax), budget: &res.img.budget, free: s.Size}
 	defer func() {
 		if p := recover(); p != nil { // or the event's caller would have to give back what was taken for it
 			memory.Free()

@@ -31,7 +31,7 @@ func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !img.engine.budget.take(res.snapshot.Size) {
+	if !img.budget.take(res.snapshot.Size) {
 		res.release()
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "open sandbox " + img.settings.Name, Err: errNoMemory}
 	}
@@ -222,7 +222,7 @@ func (sb *Sandbox) Close() {
 
 // giveBack ends the use that a sandbox had of the resident and of the budget.
 func (res *resident) giveBack() {
-	res.img.engine.budget.give(res.snapshot.Size)
+	res.img.budget.give(res.snapshot.Size)
 	res.release()
 }
 
