@@ -127,8 +127,7 @@ func TestX2AllSandboxesTogetherHaveABudget(t *testing.T) {
 	require.False(t, small.Resident(), "whom it had none for does not count as its user")
 }
 
-// TestX2WhatFindsNoRoomEverIsRefused: a function that begins with more than all sandboxes may
-// have together would answer nothing but 503.
+// TestX2WhatFindsNoRoomEverIsRefused: a function that begins with more than one may ever have would answer nothing but 503.
 func TestX2WhatFindsNoRoomEverIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	wasm := bytes.Replace(answering(), section(5, oneMemory), section(5, []byte{1, 0, 32}), 1) // 2 MiB
@@ -144,12 +143,12 @@ func TestX2WhatFindsNoRoomEverIsRefused(t *testing.T) {
 		return err
 	}
 	refused := func() {
-		err := prepare(2<<20 - 1)
+		err := prepare(5 << 19)
 		require.Equal(t, abi.Invalid, function.KindOf(err), "%v", err)
-		require.ErrorContains(t, err, "begins with 2 MiB, and all sandboxes together may have 1 MiB; raise memory under [host]")
+		require.ErrorContains(t, err, "begins with 2 MiB, and one function may have three quarters of the 2 MiB for all sandboxes; raise memory under [host]")
 	}
 	refused()
-	require.NoError(t, prepare(2<<20))
+	require.NoError(t, prepare(3<<20))
 	refused() // also where its snapshot is there
 }
 
@@ -223,6 +222,46 @@ func TestX2ADeployThatFindsNoMemoryMayBeTriedAgain(t *testing.T) {
 	another, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), s)
 	require.NoError(t, err)
 	another.Close()
+}
+
+// TestX2ATableIsMemoryToo, which is the engine's and of every instance.
+func TestX2ATableIsMemoryToo(t *testing.T) {
+	const entries, budget, least = 200_000, 64 << 20, 8_000_000
+	table := func(elements int) []byte {
+		m := handmade{serve: []step{take(anyResult), respond()}, table: [][]byte{cat([]byte{0x70, 0}, leb(entries))}}
+		main := []byte{byte(len(m.functions()))}
+		m.elements = [][]byte{cat([]byte{0, 0x41, 0, 0x0b}, leb(elements), bytes.Repeat(main, elements))}
+		return m.bytes()
+	}
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: budget})
+	for name, tc := range map[string]struct{ elements, most, idle int }{
+		"empty":  {1, budget / (8 * entries), 20},
+		"filled": {entries, budget / least, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			img, err := e.Prepare(t.Context(), table(tc.elements), capable())
+			require.NoError(t, err)
+			defer img.Close()
+			var open []*sandbox.Sandbox
+			end := time.Now().Add(time.Minute)
+			for {
+				sb, err := img.Open(t.Context())
+				if err != nil {
+					require.ErrorContains(t, err, "the memory for all sandboxes")
+					break
+				}
+				open = append(open, sb)
+				require.LessOrEqual(t, len(open), tc.most)
+			}
+			for _, sb := range open {
+				_, err := sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
+				require.NoError(t, err)
+				sb.Close()
+			}
+			require.Positive(t, sandbox.Idle(img))
+			require.LessOrEqual(t, sandbox.Idle(img), tc.idle)
+		})
+	}
 }
 
 // TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once

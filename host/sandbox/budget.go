@@ -13,10 +13,10 @@ type commons struct {
 	used  atomic.Int64
 }
 
-// budget is what one image has of it. A sandbox takes what its snapshot has from Open to
-// Close, and what its guest grows by until its instance is closed; so does a guest that is
-// being deployed. What idle instances keep is not in it: their changed pages, maxChanged
-// at most where it is known which these are.
+// budget is what one image has of it. A sandbox takes what its snapshot and its instance
+// have from Open to Close, and what its guest grows by until its instance is closed; so
+// does a guest that is being deployed. What idle instances keep is not in it: maxIdleBytes
+// an image.
 type budget struct {
 	commons *commons
 	used    atomic.Int64

@@ -26,3 +26,24 @@ func TestIdleInstancesAreHandedOutOnce(t *testing.T) {
 	require.False(t, p.put(all[3]))
 	require.Nil(t, p.take())
 }
+
+// TestX2IdleInstancesAreBoundedInBytes too, but for one of them.
+func TestX2IdleInstancesAreBoundedInBytes(t *testing.T) {
+	var p idle
+	large, half := &instance{takes: maxIdleBytes + 1}, &instance{takes: maxIdleBytes / 2}
+	require.True(t, p.put(large))
+	require.False(t, p.put(half))
+	require.Same(t, large, p.take())
+	for range maxIdle {
+		require.True(t, p.put(half))
+		require.True(t, p.put(half))
+		require.False(t, p.put(&instance{takes: 1}))
+		p.fewest = 1
+		require.Len(t, p.trim(), 1)
+		require.Same(t, half, p.take())
+	}
+	for range maxIdle {
+		require.True(t, p.put(&instance{takes: 1}))
+	}
+	require.False(t, p.put(&instance{takes: 1}), "nor more than that many")
+}

@@ -87,7 +87,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 func (e *Engine) Prepared(digest string, settings Settings) (_ *Image, ok bool) {
 	img := e.newImage(digest, settings)
 	header, _, err := img.readSnapshot()
-	if err != nil || !e.files.hasModule(digest) || e.commons.fits(header.Size) != nil {
+	if err != nil || !e.files.hasModule(digest) || e.commons.fits(header.cost()) != nil {
 		return nil, false
 	}
 	img.note, img.codeKey = header.Note, header.Code
@@ -147,11 +147,11 @@ func (img *Image) build(ctx context.Context, wasm []byte) (*resident, error) {
 		img.engine.releaseProgram(p)
 		return nil, err
 	}
-	if err := commons.fits(res.snapshot.Size); err != nil {
+	res.snapshot.Code, res.snapshot.Beside = p.key, besideMemory(m)
+	if err := commons.fits(res.snapshot.cost()); err != nil {
 		res.release()
 		return nil, loadError(err)
 	}
-	res.snapshot.Code = p.key
 	if err := img.store(wasm, res.snapshot); err != nil {
 		img.pinned = true
 		res.snapshot.Note = "it could not be stored, so it stays in memory and a restart initialises it again: " + err.Error()

@@ -24,6 +24,7 @@ type instance struct {
 	memory  *linearMemory
 	serve   api.Function // what an event enters by, fetched once: each fetch makes a stack
 	stack   keptStack    // of serve
+	takes   int          // bytes of the idle ones', while it is one
 	globals []api.MutableGlobal
 
 	// Used again for every event, so that serving one allocates nothing.
@@ -71,6 +72,14 @@ func (res *resident) instantiate(ctx context.Context) (inst *instance, err error
 	return inst, nil
 }
 
+// besideMemory is about what an instance of m takes in the engine beside its memory: 200,000
+// entries that are filled take 8.5 MiB, and 2 more until the collector comes; 10,000
+// globals 1.1.
+func besideMemory(m *wasmbin.Module) uint64 {
+	entries, elements := m.References()
+	return uint64(8*entries + 48*elements + 128*m.Globals())
+}
+
 // place puts a new instance, whose memory was mapped from s, at the snapshot.
 func (inst *instance) place(s *snapshot) error {
 	if s.Frozen && len(s.Globals) != len(inst.globals) || s.Size < uint64(inst.mem.Size()) {
@@ -93,6 +102,12 @@ func (inst *instance) setGlobals(s *snapshot) {
 
 // bytes returns the instance's linear memory as it is; valid until close.
 func (inst *instance) bytes() []byte { return inst.memory.bytes()[:inst.mem.Size()] }
+
+// own is about how many bytes the instance takes while it is idle: what it shares with no
+// other.
+func (inst *instance) own() int {
+	return inst.memory.pages*pageSize + int(inst.res.snapshot.Beside) + inst.stack.size()
+}
 
 func (inst *instance) close() {
 	_ = inst.mod.Close(context.Background()) // frees the memory; closing cannot fail

@@ -31,7 +31,7 @@ func (img *Image) Open(ctx context.Context) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !img.budget.take(res.snapshot.Size) {
+	if !img.budget.take(res.snapshot.cost()) {
 		res.release()
 		return nil, &function.Error{Kind: abi.Overloaded, Op: "open sandbox " + img.settings.Name, Err: errNoMemory}
 	}
@@ -222,14 +222,16 @@ func (sb *Sandbox) Close() {
 
 // giveBack ends the use that a sandbox had of the resident and of the budget.
 func (res *resident) giveBack() {
-	res.img.budget.give(res.snapshot.Size)
+	res.img.budget.give(res.snapshot.cost())
 	res.release()
 }
 
 // recycle keeps the instance for another event, or drops it.
 func (sb *Sandbox) recycle() {
-	if sb.reusable && sb.inst.res.idle.put(sb.inst) {
+	inst := sb.inst
+	inst.takes = inst.own()
+	if sb.reusable && inst.res.idle.put(inst) {
 		return
 	}
-	sb.inst.res.img.engine.Chore(sb.inst.close)
+	inst.res.img.engine.Chore(inst.close)
 }

@@ -22,6 +22,7 @@ type snapshot struct {
 // snapshotHeader is what is known of a snapshot beside its memory.
 type snapshotHeader struct {
 	Size      uint64   // bytes of linear memory
+	Beside    uint64   // bytes that an instance takes in the engine, about
 	Globals   []uint64 // in the order of the rewritten module's exports
 	Frozen    bool     // false: initial memory alone, and every sandbox initialises it anew
 	Command   bool     // the module is a plain WASI command, not a guest: command.go
@@ -44,11 +45,14 @@ func (inst *instance) snapshot() (*snapshot, error) {
 	return s, nil
 }
 
+// cost is what a sandbox takes from its image's budget.
+func (h *snapshotHeader) cost() uint64 { return h.Size + h.Beside }
+
 func (s *snapshot) close() { s.memory.close() }
 
 // snapshotVersion goes up whenever a guest could see another host during its
 // initialisation, or the file changes: old snapshots are then made anew.
-const snapshotVersion = "spore image 4"
+const snapshotVersion = "spore image 5"
 
 // A snapshot file is the digest of its name and all that follows, then the header as JSON
 // behind its length (little-endian, 32 bits), then the memory, compressed with

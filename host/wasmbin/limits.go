@@ -12,7 +12,7 @@ const (
 	maxImports       = 1_000
 	maxExports       = 1_000
 	maxGlobals       = 10_000
-	maxTableEntries  = maxFunctions // a sandbox has a table of its own: six bytes an entry, beside its memory
+	maxTableEntries  = maxFunctions // a sandbox has a table of its own: 8 bytes an entry, beside its memory, and 37 more when it is filled
 	minTableMax      = 10_000       // a table without a maximum gets this one, or its minimum
 	maxSegments      = 100_000
 	maxParams        = 1_000

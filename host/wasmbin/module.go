@@ -331,6 +331,24 @@ func readLimits(r *reader, unbounded uint32) (lo, hi uint32) {
 	return lo, hi
 }
 
+// References returns how many entries the module's table begins with, and how many
+// elements its segments have, or a few more: what ends an element's index ends all other
+// numbers too.
+func (m *Module) References() (entries, elements int) {
+	for _, t := range m.tables {
+		entries += int(t.min)
+	}
+	for _, b := range m.elems {
+		if b < 0x80 {
+			elements++
+		}
+	}
+	return entries, elements
+}
+
+// Globals returns how many globals the module has.
+func (m *Module) Globals() int { return len(m.globals) }
+
 func (m *Module) readGlobals(r *reader) {
 	for range r.vector(maxGlobals, sizeGlobal, "globals") {
 		typ, mutability := r.valueType(), r.byte()
