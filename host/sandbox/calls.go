@@ -47,10 +47,11 @@ func (t *callTable) admits(n uint32) bool {
 // which may be nil.
 type perform func(ctx context.Context) (head []byte, body io.ReadCloser)
 
-// start begins a call, whose frame had n bytes, and returns its descriptor.
+// start begins a call, whose frame had n bytes, and returns its descriptor. The frame is
+// the host's to keep, so it counts as memory of the sandboxes.
 func (t *callTable) start(r *run, n int, do perform) int32 {
-	i := t.free()
-	if i < 0 {
+	i, budget := t.free(), &r.img.budget
+	if i < 0 || !budget.take(uint64(n)) {
 		return abi.Overloaded.Errno()
 	}
 	if t.wake == nil {
@@ -69,6 +70,7 @@ func (t *callTable) start(r *run, n int, do perform) int32 {
 			}
 			t.pendingCalls.Add(-1)
 			t.pendingBytes.Add(int64(-n))
+			budget.give(uint64(n))
 		}()
 		c.fill(do(ctx))
 	})

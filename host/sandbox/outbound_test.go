@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -156,6 +157,53 @@ func TestABodyEndsWithItsKind(t *testing.T) {
 			res, _, err := ask(t, img, abi.Event{Path: "/kind", Body: []byte(name)}, 5*time.Second)
 			require.NoError(t, err)
 			require.Equal(t, tc.want.String(), string(res.Body))
+		})
+	}
+}
+
+// TestX2RequestsOfCallsAreMemoryToo: the host keeps them until the calls have ended, and
+// these do not when the guest closes them.
+func TestX2RequestsOfCallsAreMemoryToo(t *testing.T) {
+	const at = 0x10000
+	head := abi.AppendHTTPRequest(nil, &abi.HTTPRequest{URL: "https://example.test/", Body: make([]byte, abi.MaxBody)})
+	size := int32(len(head))
+	begin := bytes.TrimRight(head, "\x00")
+	long := []step{take(anyResult), grow(100, 1), raw(cat([]byte{0x41}, sleb(at), []byte{0x41}, sleb(0x4000), []byte{0x41}, sleb(int32(len(begin))), []byte{0xfc, 0x0a, 0, 0})...)}
+	start := call(abi.ImportHTTPStart, 8, at, size)
+	short := []step{take(anyResult)}
+	for range 128 {
+		short = append(short, call(abi.ImportHTTPStart, 8, httpAt, int32(len(httpFrame))), call("fd_close", 0, 8))
+	}
+	for name, tc := range map[string]struct {
+		memory int64
+		steps  []step
+	}{
+		"two of 6 MiB in a sandbox":     {64 << 20, append(slices.Clip(long), start, call("fd_close", 0, 8), start, start.as(-5))},
+		"one of 6 MiB where 9 are left": {24 << 20, append(slices.Clip(long), start, call("fd_close", 0, 8), start.as(-5))},
+		"128 in a sandbox":              {64 << 20, append(short, call(abi.ImportHTTPStart, -5, httpAt, int32(len(httpFrame))))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Memory: tc.memory})
+			var tried chan struct{}
+			s := capable()
+			s.MemoryMax = 8 << 20
+			s.HTTP = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser) {
+				select {
+				case <-tried:
+				case <-time.After(3 * time.Second):
+				}
+				return abi.HTTPHead{Status: 200}, nil
+			}
+			s.Log = func(string, abi.LogRecord) { close(tried) }
+			guest := handmade{data: map[uint32][]byte{0x4000: begin}, serve: append(tc.steps, call(abi.ImportLog, 0, logAt, int32(len(logFrame))), respond())}
+			img, err := e.Prepare(t.Context(), guest.bytes(), s)
+			require.NoError(t, err)
+			defer img.Close()
+			for range 3 { // what was taken comes back
+				tried = make(chan struct{})
+				_, _, err := ask(t, img, abi.Event{}, 10*time.Second)
+				require.NoError(t, err)
+			}
 		})
 	}
 }
