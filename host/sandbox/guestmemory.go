@@ -10,14 +10,9 @@ import (
 
 // guestMemory is the checked door to a guest's memory. Views it returns are
 // used within the host function that asked for them and never kept.
-type guestMemory struct{ mem api.Memory }
+type guestMemory struct{ mem api.Memory } // never nil: a module without one is refused
 
-func (g guestMemory) read(ptr, n uint32) ([]byte, bool) {
-	if g.mem == nil {
-		return nil, false
-	}
-	return g.mem.Read(ptr, n)
-}
+func (g guestMemory) read(ptr, n uint32) ([]byte, bool) { return g.mem.Read(ptr, n) }
 
 func (g guestMemory) write(ptr uint32, b []byte) bool {
 	view, ok := g.read(ptr, uint32(len(b)))
