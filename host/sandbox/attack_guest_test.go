@@ -264,6 +264,59 @@ func TestX2ATableIsMemoryToo(t *testing.T) {
 	}
 }
 
+// TestG6ARefusedGrowthIsOfItsEvent: what the next one ends by is not the memory that this
+// one wanted.
+func TestG6ARefusedGrowthIsOfItsEvent(t *testing.T) {
+	const which = 0x600
+	var now int64
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir(), Now: func() time.Time { return time.Unix(0, now) }})
+	guest := handmade{serve: []step{call("clock_time_get", 0, 0, 0, which)}}
+	guest.serve = append(guest.serve, when(which, 1, []step{take(anyResult), grow(16, -1), respond()})...)
+	guest.serve = append(guest.serve, raw(0x00))
+	img, err := e.Prepare(t.Context(), guest.bytes(), capable())
+	require.NoError(t, err)
+	defer img.Close()
+	for range 2 {
+		now = 1
+		_, _, err := ask(t, img, abi.Event{}, 5*time.Second)
+		require.NoError(t, err)
+		now = 2
+		_, _, err = ask(t, img, abi.Event{}, 5*time.Second)
+		require.Equal(t, abi.Trapped, function.KindOf(err), "%v", err)
+	}
+}
+
+// TestX2IdleInstancesHoldNoAnswers, which are 6 MiB each.
+func TestX2IdleInstancesHoldNoAnswers(t *testing.T) {
+	const at, size, guests = 0x10000, abi.MaxBody, 8
+	prefix, ptr, length := answerWith(size, at)
+	s := capable()
+	s.MemoryMax = 8 << 20
+	img := handmade{min: 98, data: map[uint32][]byte{uint32(ptr): prefix}, serve: []step{take(anyResult), call(abi.ImportSendResponse, 0, ptr, length)}}.prepare(t, s)
+	require.NoError(t, img.Wake(t.Context()))
+	heap := func() int64 { // the process's memory would have what the guests' mappings show of the snapshot
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	before := heap()
+	var open []*sandbox.Sandbox
+	end := time.Now().Add(time.Minute)
+	for range guests {
+		sb, err := img.Open(t.Context())
+		require.NoError(t, err)
+		open = append(open, sb)
+	}
+	for _, sb := range open {
+		_, err := sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(res *abi.Result, _ bool) { require.Len(t, res.Body, size) })
+		require.NoError(t, err)
+		sb.Close()
+	}
+	require.Equal(t, guests, sandbox.Idle(img))
+	require.Less(t, heap()-before, int64(guests*size/2))
+}
+
 // TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once
 // allocate until they are refused.
 func TestG6MemoryIsBoundedByTheLimitTimesTheGuests(t *testing.T) {

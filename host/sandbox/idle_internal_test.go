@@ -47,3 +47,12 @@ func TestX2IdleInstancesAreBoundedInBytes(t *testing.T) {
 	}
 	require.False(t, p.put(&instance{takes: 1}), "nor more than that many")
 }
+
+// TestWhatIsGoneHasNoMoreUsers: its mappings and code are freed.
+func TestWhatIsGoneHasNoMoreUsers(t *testing.T) {
+	var gone, there resident
+	there.users.Store(1)
+	require.False(t, gone.acquire())
+	require.True(t, there.acquire())
+	require.Equal(t, int64(2), there.users.Load())
+}

@@ -170,6 +170,24 @@ func answerWith(size int, at int32) (prefix []byte, ptr, length int32) {
 	return prefix, at - int32(len(prefix)), int32(len(frame))
 }
 
+// TestAnAnswerIsHandedUpAtTheNextCall of a guest that goes on, and not when it has ended.
+func TestAnAnswerIsHandedUpAtTheNextCall(t *testing.T) {
+	var order []string
+	s := capable()
+	s.Log = func(string, abi.LogRecord) { order = append(order, "log") }
+	img := handmade{serve: []step{take(anyResult), respond(), call(abi.ImportLog, 0, logAt, int32(len(logFrame)))}}.prepare(t, s)
+	sb, err := img.Open(t.Context())
+	require.NoError(t, err)
+	defer sb.Close()
+	end := time.Now().Add(time.Minute)
+	_, err = sb.Serve(t.Context(), &abi.Event{}, sandbox.Deadlines{Response: end, End: end}, func(_ *abi.Result, goesOn bool) {
+		require.True(t, goesOn)
+		order = append(order, "answer")
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"answer", "log"}, order)
+}
+
 // TestBodyReadInPieces has the guest put its answer's body together from pieces
 // of the event's, the last one first.
 func TestBodyReadInPieces(t *testing.T) {

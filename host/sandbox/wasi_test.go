@@ -168,6 +168,16 @@ func TestOneWriteTakes64KiB(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestVectorsAreBounded in number, also where their size in bytes would wrap around.
+func TestVectorsAreBounded(t *testing.T) {
+	const invalid, count = 28, 0xff00
+	for _, fn := range []step{call("fd_write", invalid, 1, 0, 1025, count), call("fd_write", invalid, 1, 0, 1<<29, count), call("fd_read", invalid, 8, 0, 1<<29+1, count)} {
+		guest := handmade{serve: []step{take(anyResult), call(abi.ImportHTTPStart, 8, httpAt, int32(len(httpFrame))), fn, respond()}}
+		_, err := guest.serveOnce(t, abi.Event{})
+		require.NoError(t, err)
+	}
+}
+
 // TestALoopOfHostCallsEndsAtTheDeadline spends all its time in host functions,
 // where no check of the guest's looks at the clock: each call writes 32 MiB of
 // short lines.
