@@ -21,16 +21,21 @@ func (g guestMemory) write(ptr uint32, b []byte) bool {
 }
 
 // copyOut returns a private copy of guest memory, or the kind that refuses it. The
-// copy is made in room, as far as that reaches.
-func (g guestMemory) copyOut(room []byte, ptr, n uint32, limit int) ([]byte, abi.Kind) {
+// copy is made in room where that is large enough.
+func (r *run) copyOut(mem guestMemory, room []byte, ptr, n uint32, limit int) ([]byte, abi.Kind) {
 	if uint64(n) > uint64(limit) {
 		return nil, abi.TooLarge
 	}
-	view, ok := g.read(ptr, n)
+	view, ok := mem.read(ptr, n)
 	if !ok {
 		return nil, abi.Invalid
 	}
-	return append(room, view...), abi.None
+	if cap(room) < len(view) {
+		room = make([]byte, len(view))
+	}
+	frame := room[:len(view)]
+	r.copyInPieces(frame, view)
+	return frame, abi.None
 }
 
 // put is write for WASI's functions, whose pointers are words and whose errors errnos.

@@ -173,7 +173,7 @@ func sendResponse(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(r.inst.answer[:0], a[0], a[1], abi.MaxHead+abi.MaxBody)
+	frame, kind := r.copyOut(mem, r.inst.answer, a[0], a[1], abi.MaxHead+abi.MaxBody)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -191,7 +191,7 @@ func sendError(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase != phaseServing {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxHead)
+	frame, kind := r.copyOut(mem, nil, a[0], a[1], abi.MaxHead)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -252,7 +252,7 @@ func (r *run) callFrame(mem guestMemory, a []uint32, granted bool, limit int, re
 	case !r.calls.admits(a[1]):
 		return 0, abi.Overloaded
 	}
-	frame, kind := mem.copyOut(nil, a[0], a[1], limit)
+	frame, kind := r.copyOut(mem, nil, a[0], a[1], limit)
 	if kind != abi.None {
 		return 0, kind
 	}
@@ -269,7 +269,7 @@ func secretGet(r *run, mem guestMemory, a []uint32) int32 {
 	case r.phase == phaseInit || r.can.Secret == nil:
 		return abi.Denied.Errno()
 	}
-	name, kind := mem.copyOut(nil, a[0], a[1], abi.MaxSecretName)
+	name, kind := r.copyOut(mem, nil, a[0], a[1], abi.MaxSecretName)
 	if kind != abi.None {
 		return kind.Errno()
 	}
@@ -288,7 +288,7 @@ func logRecord(r *run, mem guestMemory, a []uint32) int32 {
 	if r.phase == phaseWaiting {
 		return r.outOfOrder()
 	}
-	frame, kind := mem.copyOut(nil, a[0], a[1], abi.MaxLogRecord)
+	frame, kind := r.copyOut(mem, nil, a[0], a[1], abi.MaxLogRecord)
 	if kind != abi.None {
 		return kind.Errno()
 	}

@@ -107,3 +107,23 @@ func TestLongBodiesAreReadInPieces(t *testing.T) {
 		require.Empty(t, bytes.Trim(memory[at+n:], "\x00"), "%d bytes", n)
 	}
 }
+
+// TestLongAnswersAreTakenInPieces: others get their turn while a guest gives one.
+func TestLongAnswersAreTakenInPieces(t *testing.T) {
+	mem := eighteenPages(t)
+	const at = 1000
+	for _, n := range []int{1, copyPiece / 2, copyPiece, 5*copyPiece + 7} {
+		r := pinnedRun(t)
+		before := r.img.engine.cores.turn
+		body := make([]byte, n)
+		_, err := rand.Read(body)
+		require.NoError(t, err)
+		frame := abi.AppendResult(nil, &abi.Result{Status: 200, Body: body})
+		require.True(t, mem.Write(at, frame))
+		r.phase = phaseServing
+		r.thread.since = math.MinInt64 / 2 // its turn is over
+		require.Zero(t, sendResponse(r, guestMemory{mem}, []uint32{at, uint32(len(frame))}), "%d bytes", n)
+		require.Equal(t, len(frame) > copyPiece, r.img.engine.cores.turn > before, "%d bytes: gave its core away", n)
+		require.True(t, bytes.Equal(body, r.result.Body), "%d bytes", n)
+	}
+}
