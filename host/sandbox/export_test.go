@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -21,6 +22,12 @@ func PageOut(tb testing.TB, img *Image) (swapped int) {
 
 // Sweep looks for images to put at rest, as Run does.
 func Sweep(e *Engine) { e.sweep() }
+
+// FinishWaking ends what was begun to bring img into memory.
+func FinishWaking(img *Image) {
+	w := &waking{cancel: func() {}, done: make(chan struct{})}
+	w.run(context.Background(), img)
+}
 
 // Programs returns how many modules' code is in memory.
 func Programs(e *Engine) int {

@@ -207,6 +207,19 @@ func within(t *testing.T, fn func() error) error {
 	}
 }
 
+// TestAnImageThatWakesToFindItselfClosedIsFreed: it was read while it was closed.
+func TestAnImageThatWakesToFindItselfClosedIsFreed(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Directory: t.TempDir()})
+	img, err := e.Prepare(t.Context(), answering(), capable())
+	require.NoError(t, err)
+	sandbox.FinishWaking(img)
+	require.True(t, img.Resident())
+	img.Close()
+	sandbox.FinishWaking(img)
+	require.False(t, img.Resident())
+	require.Zero(t, sandbox.Programs(e))
+}
+
 // TestNobodyWaitsForAnImageForEver has one whose module is compiled without end.
 func TestNobodyWaitsForAnImageForEver(t *testing.T) {
 	e, img, dir := withoutCode(t)
