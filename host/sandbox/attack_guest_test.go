@@ -320,6 +320,9 @@ func TestX2IdleInstancesHoldNoAnswers(t *testing.T) {
 // TestG6MemoryIsBoundedByTheLimitTimesTheGuests lets several guests at once
 // allocate until they are refused.
 func TestG6MemoryIsBoundedByTheLimitTimesTheGuests(t *testing.T) {
+	if raced() {
+		t.Skip("the race detector takes memory too")
+	}
 	const limit, guests, slack = 32 << 20, 4, 32 << 20
 	ofGo, byHand := settings(), capable()
 	ofGo.MemoryMax, byHand.MemoryMax = limit, limit

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,4 +46,11 @@ func rise(t *testing.T, fn func()) (most, left int64) {
 	left = atRest(t, "VmRSS") - before
 	t.Logf("memory rose by %d KiB at most, and by %d KiB for good", most>>10, left>>10)
 	return most, left
+}
+
+// raced reports whether the race detector is in this program. It takes memory for what a
+// test measures, and ends a process that has no more in words of its own.
+func raced() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
