@@ -319,11 +319,13 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 		"by a light one":          endless{body(callTable(1)), body(callFunc(0))}.bytes(),
 		"a thousand values":       endless{wide(1000)}.bytes(),
 		"twenty thousand values":  endless{wide(20_000)}.bytes(),
+		"a hundred thousand":      endless{wide(100_000)}.bytes(),
 		"five hundred parameters": vectors(500),
 		"a few locals at joins":   joined{locals: 20, joins: 20}.bytes(),
 		"locals at joins":         joined{locals: 200, joins: 200}.bytes(),
 		"a few vectors at joins":  joined{locals: 60, joins: 60, vectors: true}.bytes(),
 		"vectors at joins":        joined{locals: 170, joins: 170, vectors: true}.bytes(),
+		"many vectors at joins":   joined{locals: 350, joins: 350, vectors: true}.bytes(),
 		"locals that go around":   joined{locals: 100, joins: 500, back: true}.bytes(),
 		"vectors that go around":  joined{locals: 100, joins: 300, vectors: true, back: true}.bytes(),
 	} {
@@ -378,10 +380,10 @@ func TestG6ReferencesMadeInCodeAreRefused(t *testing.T) {
 // before the host sees it.
 func TestG8FramesTooLargeAreRefused(t *testing.T) {
 	for name, wasm := range map[string][]byte{
-		"vectors at joins":       joined{locals: 200, joins: 200, vectors: true}.bytes(),
+		"vectors at joins":       joined{locals: 400, joins: 400, vectors: true}.bytes(),
 		"many vectors at joins":  joined{locals: 1000, joins: 290, vectors: true}.bytes(),
-		"vectors that go around": joined{locals: 100, joins: 2000, vectors: true, back: true}.bytes(),
-		"values":                 endless{wide(50_000)}.bytes(),
+		"vectors that go around": joined{locals: 300, joins: 2000, vectors: true, back: true}.bytes(),
+		"values":                 endless{wide(150_000)}.bytes(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := openEngine(t, sandbox.Options{}).Prepare(t.Context(), wasm, settings())

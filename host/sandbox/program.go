@@ -47,7 +47,7 @@ const (
 )
 
 // codeVersion goes up when the rewriter or this layout changes what is compiled.
-const codeVersion = "spore code 11"
+const codeVersion = "spore code 12"
 
 // codeBase is what compiled code depends on beside its module. The processor's
 // features are wazero's to check, which program.open sees.

@@ -11,8 +11,8 @@ import (
 // doubles it by copying, and a recursion without end would take it to 170 MB. The
 // host sees it at yields only, and a unit of fuel can be 4 bytes of stack
 // (wasmbin/weight.go). So slices are short where it is deep: until it is seen, some
-// 150 KiB are added and two frames, of 512 KiB each at most. With the copies that wait for
-// the collector that is 5 MiB of memory in TestG8RecursionEndsInLittleMemory.
+// 150 KiB are added and one frame, of 2 MiB at most. With the copies that wait for the
+// collector that is 6.5 MiB of memory in TestG8RecursionEndsInLittleMemory.
 //
 // deepCallStack is where the stack is deep, and how much of it there may be without a call
 // that yields when it comes back: what is behind such calls was paid for long before. 32

@@ -58,12 +58,18 @@ func (w *rewriter) charge(b []byte, units int64) []byte {
 	return w.yieldBelowZero(w.takeFuel(b, units), 0, opDrop)
 }
 
-// chargeEntry appends the charge of a function at its entry.
+// chargeEntry appends the charge of a function at its entry. What a very long one has
+// beyond longWeight is taken once more behind the yield, from the slice that it brought.
 func (w *rewriter) chargeEntry(b []byte, index int, p *profile) []byte {
-	if !p.deep {
-		return w.charge(b, p.weight)
+	if p.deep {
+		b = w.yieldBelowZero(w.takeFuel(b, p.weight), 1, w.again(index, p.weight)...)
+	} else {
+		b = w.charge(b, p.weight)
 	}
-	return w.yieldBelowZero(w.takeFuel(b, p.weight), 1, w.again(index, p.weight)...)
+	if more := p.weight - longWeight; more > 0 {
+		b = appendU32(append(w.takeFuel(b, more), opGlobalSet), w.fuel())
+	}
+	return b
 }
 
 // again returns what follows on refill at the entry of a function.

@@ -332,8 +332,41 @@ func TestFunctionsTooHeavyAreRefused(t *testing.T) {
 		_, err := rewrite(program{[][]byte{f}, [3]int64{}}.bytes())
 		return err
 	}
-	require.NoError(t, weigh(1<<17))
-	require.ErrorContains(t, weigh(1<<17+1), "make it several functions")
+	require.NoError(t, weigh(1<<19))
+	require.ErrorContains(t, weigh(1<<19+1), "make it several functions")
+}
+
+// TestALongFunctionYieldsSoonAfter: what it weighs runs after the yield at its entry, and a
+// whole slice behind that would be late.
+func TestALongFunctionYieldsSoonAfter(t *testing.T) {
+	const slice, loops = 300_000, 200_000
+	loop := cat([]byte{0x03, 0x40}, tick, []byte{0x23, 0, 0x42}, sleb(1<<19/5+loops), []byte{0x53, 0x0d, 0, 0x0b})
+	for name, calls := range map[string][]byte{"a leaf": nil, "one that calls itself": {0x41, 0, 0x04, 0x40, 0x10, 0, 0x0b}} {
+		t.Run(name, func(t *testing.T) {
+			long := cat([]byte{0}, bytes.Repeat(tick, 1<<19/5), loop, calls, []byte{0x0b})
+			m, err := wasmbin.Parse(program{[][]byte{long}, [3]int64{}}.bytes())
+			require.NoError(t, err)
+			out, err := m.Rewrite(wasmbin.Options{MemoryPages: 1, Fuel: slice})
+			require.NoError(t, err)
+			var last, most int64
+			ctx := t.Context()
+			rt := wazero.NewRuntime(ctx)
+			defer rt.Close(ctx)
+			yield := func(_ context.Context, m api.Module, _ int32) int64 {
+				now := int64(m.ExportedGlobal("a").Get())
+				most, last = max(most, now-last), now
+				return slice
+			}
+			_, err = rt.NewHostModuleBuilder(wasmbin.YieldModule).NewFunctionBuilder().WithFunc(yield).Export(wasmbin.Yield).Instantiate(ctx)
+			require.NoError(t, err)
+			mod, err := rt.Instantiate(ctx, out.Wasm)
+			require.NoError(t, err)
+			_, err = mod.ExportedFunction("run").Call(ctx)
+			require.NoError(t, err)
+			require.Less(t, 4*most, int64(1<<19+1000), "units without a yield")
+			require.Greater(t, 4*most, int64(slice))
+		})
+	}
 }
 
 // TestAFunctionOfManyCallsYieldsInBetween: were its light callees part of its

@@ -18,6 +18,10 @@ const (
 	// sandbox lets 800 calls be on the stack of which none yields when it comes back, and
 	// so 800,000 units may follow on a yield, beside those of a slice. On JSON work 1000 cost 1 %, 300 cost 4 to 6.
 	endMax = 1000
+	// longWeight is what a function may weigh without being charged for more. It runs after a
+	// yield at its entry, with a slice behind it. Functions are longer than this in AWS's
+	// clients, which make tables of all that a service has.
+	longWeight = 1 << 17
 	// movesShift makes one unit of eight locals moved from one piece of code to
 	// the next.
 	movesShift = 3
