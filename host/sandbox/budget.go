@@ -14,9 +14,9 @@ type commons struct {
 }
 
 // budget is what one image has of it. A sandbox takes what its snapshot and its instance
-// have from Open to Close, and what its guest grows by until its instance is closed; so
-// does a guest that is being deployed. What idle instances keep is not in it: maxIdleBytes
-// an image.
+// have from Open to Close, and what its guest grows by, and a large stack of its calls,
+// until its instance is closed; so does a guest that is being deployed. What idle
+// instances keep is not in it: maxIdleBytes an image.
 type budget struct {
 	commons *commons
 	used    atomic.Int64

@@ -345,6 +345,20 @@ func TestG8RecursionEndsInLittleMemory(t *testing.T) {
 	}
 }
 
+// TestX2ADeepStackIsMemoryToo: fifty recursions took 250 MiB that were in no budget.
+func TestX2ADeepStackIsMemoryToo(t *testing.T) {
+	recursion := endless{body(callFunc(0))}.bytes()
+	for memory, kind := range map[int64]abi.Kind{8 << 20: abi.Trapped, 2 << 20: abi.OutOfMemory} {
+		img, err := openEngine(t, sandbox.Options{Memory: memory}).Prepare(t.Context(), recursion, capable())
+		require.NoError(t, err)
+		defer img.Close()
+		for range 10 { // all is given back
+			_, _, err := ask(t, img, abi.Event{}, 10*time.Second)
+			require.Equal(t, kind, function.KindOf(err), "of %d bytes: %v", memory, err)
+		}
+	}
+}
+
 // TestG8ALargeStackIsNotKept: two calls make the engine's stack large, which keeps it for
 // the next event, and no yield sees both.
 func TestG8ALargeStackIsNotKept(t *testing.T) {

@@ -10,6 +10,7 @@ type linearMemory struct {
 	budget *budget
 	free   uint64 // bytes that need not be taken from the budget
 	grown  uint64 // bytes that were
+	stack  uint64 // bytes that were for the engine's stack
 
 	refused bool      // the guest asked for more than there is for it
 	crowded bool      // the last time because others have the rest
@@ -51,12 +52,25 @@ func (m *linearMemory) afford(size uint64) bool {
 	return true
 }
 
+// affordStack takes what an engine's stack of that size needs more from the budget.
+func (m *linearMemory) affordStack(size uint64) bool {
+	if size <= m.stack {
+		return true
+	}
+	if !m.budget.take(size - m.stack) {
+		m.crowded = true
+		return false
+	}
+	m.stack = size
+	return true
+}
+
 // Free implements experimental.LinearMemory.
 func (m *linearMemory) Free() {
 	m.unmap()
-	if m.grown > 0 {
-		m.budget.give(m.grown)
-		m.grown = 0
+	if taken := m.grown + m.stack; taken > 0 {
+		m.budget.give(taken)
+		m.grown, m.stack = 0, 0
 	}
 }
 

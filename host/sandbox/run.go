@@ -134,6 +134,9 @@ func (r *run) yield(args []uint64) int64 {
 	if depth > maxCallStack {
 		panic(errRecursion)
 	}
+	if size := r.inst.stack.size(); size > maxKeptStack && !r.inst.memory.affordStack(uint64(size)) {
+		panic(errNoMemory) // the instance is dropped in any case, and gives it back
+	}
 	slice := r.stack.slice(depth, uint32(args[0]) != 0) // the engine leaves the upper half as it was
 	r.relent(r.img.engine.elapsed())
 	return slice
