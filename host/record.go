@@ -23,8 +23,8 @@ type recorder struct {
 
 type httpFunc = func(context.Context, *abi.HTTPRequest) (abi.HTTPHead, io.ReadCloser)
 
-// listen returns do, which is recorded from here on. Of the answer's headers only
-// the content type is: others may identify whoever made the recording.
+// listen returns do, which is recorded from here on. Of the answer's headers only those
+// are that say what the body is: others may identify whoever made the recording.
 func (r *recorder) listen(do httpFunc) httpFunc {
 	if r == nil {
 		return do
@@ -41,8 +41,11 @@ func (r *recorder) listen(do httpFunc) httpFunc {
 			r.mu.Unlock()
 		}
 		c.Status = head.Status
-		if t := head.Headers.Get("content-type"); t != "" {
-			c.Headers = map[string]string{"content-type": t}
+		c.Headers = map[string]string{}
+		for _, name := range []string{"content-type", "content-encoding"} {
+			if value := head.Headers.Get(name); value != "" {
+				c.Headers[name] = value
+			}
 		}
 		return head, &tape{body, c}
 	}

@@ -123,6 +123,7 @@ func TestARecordingIsMadeByALocalRun(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/x-tape")
+		w.Header().Set("Content-Encoding", "identity")
 		w.Header().Set("Set-Cookie", "who=me")
 		fmt.Fprint(w, "from upstream")
 	}))
@@ -144,7 +145,8 @@ func TestARecordingIsMadeByALocalRun(t *testing.T) {
 	calls, err := readRecording(filepath.Join(dir, "fetch.recording.json"))
 	require.NoError(t, err)
 	require.Equal(t, []sandbox.Call{{Method: "GET", URL: upstream.URL + "/a?b=c", Status: 200,
-		Headers: abi.Pairs{{Name: "content-type", Value: "text/x-tape"}}, Body: []byte("from upstream")}}, calls)
+		Headers: abi.Pairs{{Name: "content-encoding", Value: "identity"}, {Name: "content-type", Value: "text/x-tape"}},
+		Body:    []byte("from upstream")}}, calls)
 	info, err := os.Stat(filepath.Join(dir, "fetch.recording.json"))
 	require.NoError(t, err)
 	require.Equal(t, fs.FileMode(0o600), info.Mode(), "answers may hold secrets")
