@@ -23,3 +23,14 @@ func TestATransportThatIsTakenStays(t *testing.T) {
 		require.ErrorContains(t, err, "use a roundtrip.Transport")
 	}
 }
+
+// TestATransportOfAnotherKindIsReplaced: a package that is initialised before may have
+// put its own in the place of http.DefaultTransport.
+func TestATransportOfAnotherKindIsReplaced(t *testing.T) {
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	http.DefaultTransport = struct{ http.RoundTripper }{before}
+	takeDefault()
+	_, err := http.Get("http://example.org/")
+	require.Equal(t, guest.Denied, guest.KindOf(err), "%v", err) // there is no host
+}

@@ -1,5 +1,3 @@
 package roundtrip
 
-import "net/http"
-
-func init() { take(http.DefaultTransport.(*http.Transport)) }
+func init() { takeDefault() }
