@@ -31,9 +31,13 @@ type unpacked struct {
 	packed io.ReadCloser
 	plain  *gzip.Reader // made by the first Read, because it waits for bytes
 	err    error
+	closed bool
 }
 
 func (u *unpacked) Read(p []byte) (int, error) {
+	if u.closed {
+		return u.packed.Read(p) // an error; plain may still have bytes
+	}
 	if u.plain == nil && u.err == nil {
 		u.plain, u.err = gzip.NewReader(u.packed)
 	}
@@ -43,4 +47,7 @@ func (u *unpacked) Read(p []byte) (int, error) {
 	return u.plain.Read(p)
 }
 
-func (u *unpacked) Close() error { return u.packed.Close() }
+func (u *unpacked) Close() error {
+	u.closed = true
+	return u.packed.Close()
+}

@@ -69,3 +69,21 @@ func TestCompressionIsNetHTTPs(t *testing.T) {
 		})
 	}
 }
+
+// TestUnpackedBodyStaysClosed though the unpacker has bytes in hand.
+func TestUnpackedBodyStaysClosed(t *testing.T) {
+	client, base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		io.WriteString(zip, "short")
+		zip.Close()
+	})
+	res, err := client.Get(base)
+	require.NoError(t, err)
+	_, err = io.ReadFull(res.Body, make([]byte, 2))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	n, err := res.Body.Read(make([]byte, 2))
+	require.Zero(t, n)
+	require.ErrorContains(t, err, "closed")
+}
