@@ -155,16 +155,13 @@ func incoming(req *http.Request, s *fetch.Stream) *http.Response {
 	if n, err := strconv.ParseUint(res.Header.Get("Content-Length"), 10, 63); err == nil {
 		res.ContentLength = int64(n)
 	}
-	if bodyless(req.Method, s.Status) || res.ContentLength == 0 {
+	if s.Status == http.StatusNoContent || s.Status == http.StatusNotModified {
+		res.ContentLength = 0 // whatever its headers say (RFC 9110, section 6.4.1)
+	}
+	if req.Method == http.MethodHead || res.ContentLength == 0 {
 		// Nothing will be read, and the descriptor is free for the next call.
 		s.Body.Close()
 		res.Body = http.NoBody
 	}
 	return res
-}
-
-// bodyless reports whether an answer has no body whatever its headers say (RFC
-// 9110, section 6.4.1).
-func bodyless(method string, status int) bool {
-	return method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified
 }

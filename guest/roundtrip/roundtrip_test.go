@@ -148,8 +148,9 @@ func TestAnswersWithoutABodyFreeTheirDescriptor(t *testing.T) {
 		want   int64
 	}{
 		{"HEAD keeps the length it was told", "HEAD", 200, "12", 12},
-		{"204", "GET", 204, "", -1},
-		{"304", "GET", 304, "12", 12},
+		{"204 has none", "GET", 204, "", 0},
+		{"304 has none whatever it says", "GET", 304, "12", 0},
+		{"HEAD without a length", "HEAD", 200, "", -1},
 		{"a length of zero", "GET", 200, "0", 0},
 	}
 	for _, tt := range tests {
