@@ -206,7 +206,7 @@ func printAnswer(out io.Writer, a *answer, opt invokeOptions) error {
 		if !utf8.ValidString(a.Body) {
 			a.Body, a.Base64 = "", []byte(a.Body)
 		}
-		err = json.NewEncoder(out).Encode(a)
+		err = json.NewEncoder(steerless{out}).Encode(a)
 	case opt.slack != "" && a.Status == http.StatusOK:
 		err = printSlack(out, a.Body)
 	default:
