@@ -42,8 +42,9 @@ func newInvoke() *cobra.Command {
 			"Slack would show it. With --record the outbound calls of a local run are written beside the\n" +
 			"event's file, where warmup finds them.\n\n" +
 			"The exit status is 0 after an answer with a status under 400, 2 when the command line makes\n" +
-			"no sense, 3 when there is no such function or path, 4 for what is not allowed, 5 at a deadline,\n" +
-			"6 when no host answers or there is no room, and 1 for all else.",
+			"no sense or names a path that is not the function's, 3 when there is no such function and\n" +
+			"after a 404, 4 for what is not allowed (401, 403), 5 at a deadline (504), 6 when no host\n" +
+			"answers or there is no room (429, 503), and 1 for all else.",
 		Example: "  spore invoke alerts -e modules/alerts/events/day.json\n" +
 			"  spore invoke stats --slack \"/stats members\"\n" +
 			"  echo hi | spore invoke hello --local -e -",
