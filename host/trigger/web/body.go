@@ -131,7 +131,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx, d *body, r *route) *refusal 
 	}
 	limit, long := bodyLimit(r)
 	c := ctx.Conn().(*conn)
-	c.inRequest, c.bodyBytes, c.late = true, 0, false
+	c.beginBody()
 	err := s.bodies.read(d, stream, ctx.Request.Header.ContentLength(), limit)
 	c.inRequest = false
 	switch {

@@ -45,6 +45,7 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 	if r != nil {
 		limit, long := bodyLimit(r)
 		if ctx.Request.Header.ContentLength() <= limit {
+			ctx.Conn().(*conn).beginBody() // of which fasthttp reads the first byte, before handle
 			return fasthttp.StatusContinue
 		}
 		refuse(ctx, *long)
@@ -56,8 +57,10 @@ func (s *Server) expect(ctx *fasthttp.RequestCtx) (status int) {
 // routeOf looks a request over and returns its route, or refuses it and returns nil.
 func (s *Server) routeOf(ctx *fasthttp.RequestCtx) *route {
 	ctx.Response.Header.Set(requestIDHeader, NewRequestID())
+	c := ctx.Conn().(*conn)
+	c.inRequest = false // until somebody wants the body
 	if ctx.Request.BodyStream() != nil {
-		ctx.Conn().(*conn).linger.Store(true) // until it is read
+		c.linger.Store(true) // until it is read
 	}
 	if r := inspect(&ctx.Request); r != nil {
 		refuse(ctx, *r)

@@ -82,6 +82,9 @@ const (
 	ending         // it gets to the end of its request, if it has one, and reads no other
 )
 
+// beginBody says that what is read belongs to a body that is wanted.
+func (c *conn) beginBody() { c.inRequest, c.bodyBytes, c.late = true, 0, false }
+
 // Read waits for bytes. Those of a header do not come any more after end;
 // fasthttp has sent all answers when it reads.
 func (c *conn) Read(p []byte) (int, error) {

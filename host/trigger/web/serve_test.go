@@ -130,6 +130,37 @@ func TestShutdownDrains(t *testing.T) {
 	requireNothingRuns(t)
 }
 
+// TestShutdownWaitsForABodyThatWasAskedFor: the client was told to send it.
+func TestShutdownWaitsForABodyThatWasAskedFor(t *testing.T) {
+	for framing, body := range map[string]string{
+		"Content-Length: 5":          "hello",
+		"Transfer-Encoding: chunked": "5\r\nhello\r\n0\r\n\r\n",
+	} {
+		t.Run(framing, func(t *testing.T) {
+			h := start(t, Options{Invoker: invoker(echo), Drain: patience}, everything...)
+			c := h.dial(t).send("POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n" + framing + "\r\n\r\n")
+			require.Equal(t, 100, c.read("POST").status)
+			stopped := make(chan error, 1)
+			go func() { stopped <- h.stop() }()
+			requireRefused(t, h.addr)
+			got := c.send(body).read("POST")
+			require.Equal(t, "5", got.header.Get("X-Body"))
+			require.NoError(t, await(t, stopped))
+		})
+	}
+}
+
+// TestABodyThatNobodyReadsEndsWithItsRequest: a shutdown waits for no header behind it.
+func TestABodyThatNobodyReadsEndsWithItsRequest(t *testing.T) {
+	h := start(t, Options{Invoker: invoker(echo), Drain: 3 * time.Second}, everything...)
+	c := h.dial(t).send("GET /healthz HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+	require.Equal(t, 100, c.read("GET").status)
+	require.Equal(t, "ok", c.send("hello"+"GET /x HTTP/1.1\r\nHo").read("GET").body)
+	require.NoError(t, h.stop())
+	require.NotContains(t, h.log.String(), "did not finish in time")
+	c.requireClosed()
+}
+
 // requireRefused waits until nobody listens at addr any more.
 func requireRefused(t *testing.T, addr string) {
 	t.Helper()
