@@ -70,13 +70,7 @@ func TestAHostThatDeploysNothingKeepsItsFiles(t *testing.T) {
 	t.Parallel()
 	h, dir := newDeployer(t)
 	require.NoError(t, h.deploy(t.Context(), loadConfig(t, dir, helloFile)))
-	past := time.Now().Add(-2 * derivedAge)
-	require.NoError(t, filepath.WalkDir(h.derived, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		return os.Chtimes(path, past, past)
-	}))
+	ageFiles(t, h.derived)
 	ctx, cancel := context.WithCancel(t.Context())
 	var touching sync.WaitGroup
 	touching.Go(func() { _ = h.touch(ctx, time.Millisecond) })
@@ -93,6 +87,33 @@ func TestAHostThatDeploysNothingKeepsItsFiles(t *testing.T) {
 	collect(h.derived, time.Now(), derivedAge)
 	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
 	require.NoError(t, err)
+}
+
+// TestANewVersionKeepsTheFilesThatItShares with one of long ago: its module and code are not
+// made again, and the files are collected right after the deploy.
+func TestANewVersionKeepsTheFilesThatItShares(t *testing.T) {
+	t.Parallel()
+	h, dir := newDeployer(t)
+	require.NoError(t, h.deploy(t.Context(), loadConfig(t, dir, helloFile)))
+	ageFiles(t, h.derived)
+	other := strings.Replace(helloFile, "[[", "env = { NEW = \"1\" }\n[[", 1)
+	require.NoError(t, h.deploy(t.Context(), loadConfig(t, dir, other)))
+	require.Equal(t, 2, h.deployed["hello"].live.Ref.Version)
+	collect(h.derived, time.Now(), derivedAge)
+	_, err := h.invokeLocal(t.Context(), "hello", httptest.NewRequest("GET", "/", nil))
+	require.NoError(t, err)
+}
+
+// ageFiles makes files such that nobody has used for long.
+func ageFiles(t *testing.T, dir string) {
+	t.Helper()
+	past := time.Now().Add(-2 * derivedAge)
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chtimes(path, past, past)
+	}))
 }
 
 func deleteFiles(t *testing.T, dir string) {

@@ -73,6 +73,7 @@ func (e *Engine) Prepare(ctx context.Context, wasm []byte, settings Settings) (*
 		return nil, err
 	}
 	img.note, img.codeKey = res.snapshot.Note, res.program.key
+	img.Touch() // its module and code may be there since long ago
 	if img.pinned {
 		img.keep(res)
 	} else {
