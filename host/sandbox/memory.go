@@ -15,7 +15,7 @@ type linearMemory struct {
 	refused bool      // the guest asked for more than there is for it
 	crowded bool      // the last time because others have the rest
 	changed []stretch // what is no longer the snapshot's, as far as known: whole pages
-	pages   int       // how many these are
+	pages   int       // how many these are; all of them where the whole snapshot is copied
 }
 
 // span is a run of pages, as byte offsets into the memory.
@@ -89,7 +89,8 @@ const maxChanged = 512
 func (m *linearMemory) restore(b *backing, method Method, look bool) (pages int, ok bool) {
 	switch method {
 	case Copy:
-		return int(b.size / pageSize), m.copyFrom(b)
+		m.pages = int(b.size / pageSize)
+		return m.pages, m.copyFrom(b)
 	case Discard:
 		return 0, m.discard(b)
 	case Scan, Pagemap:

@@ -52,9 +52,33 @@ func TestInstancesThatAreNotNeededAreClosed(t *testing.T) {
 	require.NoError(t, err)
 	defer img.Close()
 	sandbox.Sweep(e)
+	serveAtOnce(t, img, 5)
+	require.Equal(t, 5, sandbox.Idle(img))
+	text(t, img, "/count")
+	sandbox.Sweep(e)
+	require.Equal(t, 5, sandbox.Idle(img), "all five were in use since the sweep before")
+	text(t, img, "/count")
+	sandbox.Sweep(e)
+	require.Equal(t, 1, sandbox.Idle(img), "four were not")
+}
+
+// TestX2IdleInstancesThatAreCopiesAreBounded: where all memory is copied to restore it, none
+// of it is shared.
+func TestX2IdleInstancesThatAreCopiesAreBounded(t *testing.T) {
+	e := openEngine(t, sandbox.Options{Restore: sandbox.Copy})
+	img, err := e.Prepare(t.Context(), testmodule.Build(t, "testdata/probe"), settings())
+	require.NoError(t, err)
+	defer img.Close()
+	serveAtOnce(t, img, 16) // of 5 MiB
+	require.Less(t, sandbox.Idle(img), 10)
+}
+
+// serveAtOnce has n sandboxes of img serve before the first is closed.
+func serveAtOnce(t *testing.T, img *sandbox.Image, n int) {
+	t.Helper()
 	var open []*sandbox.Sandbox
 	end := time.Now().Add(time.Minute)
-	for range 5 {
+	for range n {
 		sb, err := img.Open(t.Context())
 		require.NoError(t, err)
 		_, err = sb.Serve(t.Context(), &abi.Event{Path: "/count"}, sandbox.Deadlines{Response: end, End: end}, func(*abi.Result, bool) {})
@@ -64,13 +88,6 @@ func TestInstancesThatAreNotNeededAreClosed(t *testing.T) {
 	for _, sb := range open {
 		sb.Close()
 	}
-	require.Equal(t, 5, sandbox.Idle(img))
-	text(t, img, "/count")
-	sandbox.Sweep(e)
-	require.Equal(t, 5, sandbox.Idle(img), "all five were in use since the sweep before")
-	text(t, img, "/count")
-	sandbox.Sweep(e)
-	require.Equal(t, 1, sandbox.Idle(img), "four were not")
 }
 
 // TestARestartLoadsWhatIsAskedFor deploys again what an engine before has left.
