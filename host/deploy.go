@@ -41,33 +41,43 @@ func (h *host) deploy(ctx context.Context, cfg *config.Config) error {
 	if err := h.openState(ctx, cfg); err != nil {
 		return err
 	}
-	next := make([]*deployed, len(cfg.Functions))
-	errs := make([]error, len(cfg.Functions))
-	slots := make(chan struct{}, runtime.NumCPU())
-	if len(h.deployed) > 0 {
-		slots = make(chan struct{}, 1) // requests are being served, and go first
-	}
-	var wg sync.WaitGroup
-	for i := range cfg.Functions {
-		wg.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			if ctx.Err() == nil { // ten thousand functions take seconds
-				next[i], errs[i] = h.prepare(ctx, &cfg.Functions[i])
-			}
-		})
-	}
-	wg.Wait()
+	next, err := h.prepareAll(ctx, cfg.Functions)
 	if ctx.Err() != nil {
 		h.discard(next)
 		return ctx.Err()
 	}
-	err = errors.Join(errs...)
 	if err != nil && len(h.deployed) == 0 { // nothing serves yet, and half a host is none
 		h.discard(next)
 		return err
 	}
 	return errors.Join(err, h.replace(cfg, next))
+}
+
+// prepareAll prepares functions, several at the same time where nothing serves yet. Those
+// that have failed are nil, and the error says why for each.
+func (h *host) prepareAll(ctx context.Context, functions []function.Spec) ([]*deployed, error) {
+	next, errs := make([]*deployed, len(functions)), make([]error, len(functions))
+	slots := make(chan struct{}, runtime.NumCPU())
+	if len(h.deployed) > 0 {
+		slots = make(chan struct{}, 1) // requests are being served, and go first
+	}
+	var wg sync.WaitGroup
+	for i := range functions {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if ctx.Err() == nil { // ten thousand functions take seconds
+				next[i], errs[i] = h.prepare(ctx, &functions[i])
+			}
+		})
+	}
+	wg.Wait()
+	for i := range functions {
+		if len(h.deployed) == 0 && lacksRoom(errs[i]) { // alone it may have enough
+			next[i], errs[i] = h.prepare(ctx, &functions[i])
+		}
+	}
+	return next, errors.Join(errs...)
 }
 
 // prepare returns spec's function ready to serve: the one that serves already

@@ -104,6 +104,25 @@ func TestANewVersionKeepsTheFilesThatItShares(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestFunctionsThatHaveRoomOneByOneAreDeployed, though there is none for two that initialise
+// at the same time.
+func TestFunctionsThatHaveRoomOneByOneAreDeployed(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, helloFile)
+	wasm, _ := variant(t, 0)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "hello.wasm"), wasm, 0o600))
+	var toml strings.Builder
+	for i := range 8 {
+		fmt.Fprintf(&toml, "[function.f%d]\nmodule = \"hello.wasm\"\nenv = { DIRECTORY = %q }\n", i, dir) // that nobody has prepared
+	}
+	cfg := loadConfig(t, dir, toml.String())
+	cfg.Host.Memory = 10 << 20 // one initialises in 6 or more
+	h, err := newHost(cfg, slog.New(slog.DiscardHandler), &redactor{}, time.Now)
+	require.NoError(t, err)
+	t.Cleanup(h.close)
+	require.NoError(t, h.deploy(t.Context(), cfg))
+}
+
 // ageFiles makes files such that nobody has used for long.
 func ageFiles(t *testing.T, dir string) {
 	t.Helper()
