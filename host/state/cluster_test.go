@@ -188,6 +188,18 @@ func TestWhoseTimeIsOverDoesNotKeepTheStoreClosed(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestWhatIsOverIsNoReason for the end of a connection that was made after it.
+func TestWhatIsOverIsNoReason(t *testing.T) {
+	b := bucket(t, open(t, Options{URL: cluster(t, true).ClientURL()}), "f", 1<<20)
+	_, err := b.Put(t.Context(), "k", nil, 0)
+	require.NoError(t, err)
+	breakOff(b)
+	require.NotEqual(t, errBroken, b.state.whyClosed())
+	_, err = b.Get(t.Context(), "k")
+	require.NoError(t, err)
+	require.Equal(t, errBroken, b.state.whyClosed())
+}
+
 // TestABucketThatSomebodyDeleted from the cluster fails one operation, which notices, and
 // is made again for the next.
 func TestABucketThatSomebodyDeleted(t *testing.T) {

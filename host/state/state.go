@@ -45,7 +45,7 @@ type State struct {
 	mu       sync.Mutex
 	live     *connection   // nil after the store failed, until it was opened again
 	failed   time.Time     // when it failed
-	cause    error         // why
+	cause    error         // why, until it was
 	changing chan struct{} // while a store that failed is closed or opened again; closed after that
 	closed   bool
 
@@ -250,7 +250,7 @@ func (s *State) reopen() {
 	case s.closed:
 		live.close()
 	default:
-		s.live = live
+		s.live, s.cause = live, nil
 	}
 }
 
