@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -152,7 +153,12 @@ func (s *Sources) embed(pkg, pattern string) {
 func hasMeta(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
 func goTool(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
+	if _, err := os.Stat(dir); err != nil { // of which the next error would say that there is no go command
+		return nil, &Error{dir, err.Error()}
+	}
 	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // compilers go on writing without the go command
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second // for processes of its own
 	cmd.Dir = dir
 	cmd.Env = slices.Concat(os.Environ(), []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}, env)

@@ -122,7 +122,7 @@ func TestAModuleOfAnOlderGoIsToldWhatTheSDKNeeds(t *testing.T) {
 func TestAToolThatDoesNotStartSaysWhy(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "gone")
 	_, err := gobuild.FindSources(t.Context(), gone)
-	require.ErrorContains(t, err, "build "+gone+":\nchdir ")
+	require.ErrorContains(t, err, "build "+gone+":\nstat ")
 }
 
 func TestSourcesAreThoseThatMatter(t *testing.T) {
