@@ -132,8 +132,8 @@ func tapped(t *testing.T, address string) (*tap, string) {
 	return p, "nats://" + l.Addr().String()
 }
 
-// TestAStoreThatDoesNotAnswer ends every operation at its deadline.
-func TestAStoreThatDoesNotAnswer(t *testing.T) {
+// silent returns a bucket with a key "k", on a cluster that has stopped to say anything.
+func silent(t *testing.T) *Bucket {
 	p, url := tapped(t, cluster(t, true).Addr().String())
 	b := bucket(t, open(t, Options{URL: url}), "f", 1<<20)
 	_, err := b.Put(t.Context(), "k", nil, 0)
@@ -141,6 +141,12 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	p.mu.Lock()
 	p.shut = true
 	p.mu.Unlock()
+	return b
+}
+
+// TestAStoreThatDoesNotAnswer ends every operation at its deadline.
+func TestAStoreThatDoesNotAnswer(t *testing.T) {
+	b := silent(t)
 	for name, do := range map[string]func(context.Context) error{
 		"get":    func(ctx context.Context) error { _, err := b.Get(ctx, "k"); return err },
 		"put":    func(ctx context.Context) error { _, err := b.Put(ctx, "k", nil, 0); return err },
@@ -157,17 +163,11 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 // TestReopeningKeepsNobodyWaiting: a cluster that takes connections and says nothing is
 // waited for no longer than the operation has.
 func TestReopeningKeepsNobodyWaiting(t *testing.T) {
-	p, url := tapped(t, cluster(t, true).Addr().String())
-	b := bucket(t, open(t, Options{URL: url}), "f", 1<<20)
-	_, err := b.Put(t.Context(), "k", nil, 0)
-	require.NoError(t, err)
-	p.mu.Lock()
-	p.shut = true
-	p.mu.Unlock()
+	b := silent(t)
 	breakOff(b)
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err = b.Get(ctx, "k")
+		_, err := b.Get(ctx, "k")
 		cancel()
 		requireKind(t, abi.Deadline, err)
 	}
